@@ -1,0 +1,53 @@
+# Needs nothing but Python >= 3.11 and make; every target makes the virtual environment if there is none.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+EMPTY :=
+SPACE := $(EMPTY) $(EMPTY)
+COMMA := ,
+# Packages that do no I/O: every branch of theirs is tested.
+PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
+
+.PHONY: demo run test check lint bench lock clean install
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "pricewatch needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/pricewatch demo $(ARGS)
+
+run: $(STAMP)
+	$(BIN)/pricewatch run $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint
+	$(BIN)/coverage erase
+	$(MAKE) test COVERAGE=1
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
+	$(BIN)/coverage report --fail-under=90
+
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Rewrites the lock file for every supported Python; needs uv and the network.
+lock:
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
