@@ -1,0 +1,5 @@
+"""pricewatch: a self-hosted, real-time price alerting service."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

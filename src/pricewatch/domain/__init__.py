@@ -1,0 +1,1 @@
+"""What the words mean: markets, trades, signals, rules, errors. Values only, no I/O."""

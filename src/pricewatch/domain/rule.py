@@ -1,0 +1,53 @@
+"""Where a rule stands: the state that survives a restart."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+
+import msgspec
+
+
+class Phase(enum.IntEnum):
+    """`idle -> pending -> firing -> clearing -> idle`; numbers are stored, never renumber them."""
+
+    IDLE = 0
+    PENDING = 1
+    FIRING = 2
+    CLEARING = 3
+    NODATA = 4
+    ERROR = 5
+    SNOOZED = 6
+    PAUSED = 7
+    EXPIRED = 8
+
+
+class RuleState(msgspec.Struct, frozen=True, gc=False):
+    """One rule on one scope. The default is a rule that has not seen a tick yet."""
+
+    phase: Phase = Phase.IDLE
+    armed: bool = False
+    """A first sample has been seen: from here on changes count."""
+    silent: bool = False
+    """Became true without a signal (true already at arming): its end makes no signal either."""
+    since: int = 0
+    """Event time at which the condition began to hold."""
+    due_at: int = 0
+    """Event time at which a pending rule fires, 0 for none."""
+    due_seen: int = 0
+    """The place in our order at which that timer is due without further ticks."""
+    emitted_at: int = 0
+    """Event time of the last signal emitted with direction `fired`; 0 for never."""
+    fired: int = 0
+    """How often it has fired."""
+
+
+class StateRow(msgspec.Struct, frozen=True, gc=False):
+    """A rule's state as stored: which rule, which version, which market."""
+
+    rule_id: uuid.UUID
+    version: int
+    market: int
+    state: RuleState
+    seen: int
+    """Where in the order the state was reached."""

@@ -1,0 +1,47 @@
+"""Instants as integer microseconds, and spans as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from pricewatch.domain.errors import Invalid
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS = {"ms": 1_000, "s": SECOND, "m": MINUTE, "h": HOUR, "d": DAY}
+_SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)")
+
+
+def rfc3339(instant: int) -> str:
+    """`2026-01-31T12:00:00.000000Z`: UTC with microseconds."""
+    return (_EPOCH + timedelta(microseconds=instant)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def from_datetime(moment: datetime) -> int:
+    """The instant of an aware datetime."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def to_datetime(instant: int) -> datetime:
+    """The aware UTC datetime of an instant."""
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def parse_span(text: str, *, field: str = "") -> int:
+    """Microseconds of `"30m"`, `"1.5s"` or `"1h30m"`; raises `Invalid` naming the field."""
+    total, end = 0, 0
+    for part in _SPAN.finditer(text):
+        if part.start() != end:
+            break
+        total += round(float(part[1]) * _UNITS[part[2]])
+        end = part.end()
+    if end == 0 or end != len(text):
+        raise Invalid(
+            field, f"{text[:40]!r} is not a duration; write for example '500ms', '30s', '5m', '1h30m' or '7d'"
+        )
+    return total

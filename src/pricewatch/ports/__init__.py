@@ -1,0 +1,1 @@
+"""The small protocols through which a stage hands its output on. No code."""

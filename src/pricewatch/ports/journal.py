@@ -1,0 +1,88 @@
+"""One transaction per change: states, signals, feed places, deliveries and the cursor together."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pricewatch.domain.rule import StateRow
+from pricewatch.domain.signal import FeedEntry, Signal
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to evaluate a shard, until somebody claims it with a higher term."""
+
+    shard: int
+    owner: str
+    term: int
+    cursor: int
+    """Everything with `seen` up to here has been evaluated and committed; 0 at the very start."""
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What one commit writes. Later rows of the same (rule, market) win."""
+
+    cursor: int
+    states: Sequence[StateRow] = ()
+    signals: Sequence[Signal] = ()
+    """In the order in which they happened."""
+    effective: Sequence[tuple[uuid.UUID, int, int]] = ()
+    """Rule versions taken up: `(rule, version, effective_seen)`; states of older versions go."""
+
+
+class Journal(Protocol):
+    """The engine's durable memory, fenced by the shard's term."""
+
+    async def claim(self, shard: int, owner: str) -> Claim:
+        """Take the shard with a new, higher term; who held it is fenced from now on."""
+        ...
+
+    async def commit(self, claim: Claim, change: Change) -> list[FeedEntry]:
+        """All or nothing. Signals whose id is already there are skipped (redone work, not new signals).
+
+        Returns the new feed entries in order. Raises `Fenced` (another owner), `Unavailable` (try again:
+        the whole change may be redone safely).
+        """
+        ...
+
+    async def states(self, shard: int) -> list[StateRow]:
+        """Every stored rule state, for a restart."""
+        ...
+
+
+class SignalSink(Protocol):
+    """Who wants to know of committed signals (feed sessions, the mail worker's wake-up)."""
+
+    def committed(self, entries: Sequence[FeedEntry]) -> None:
+        """Called after the commit, in order of `seq` within a feed. Never blocks."""
+        ...
+
+
+class FeedHead(msgspec.Struct, frozen=True):
+    """Where a feed stands."""
+
+    epoch: int
+    seq: int
+
+
+class FeedLog(Protocol):
+    """The stored feed, for resume and REST."""
+
+    async def head(self, account: uuid.UUID) -> FeedHead:
+        """Newest place; `seq` 0 for an account without signals."""
+        ...
+
+    async def read(self, account: uuid.UUID, *, after_seq: int, limit: int = 500) -> list[FeedEntry]:
+        """Entries with `seq > after_seq`, ascending, at most `limit`."""
+        ...
+
+    async def latest(self, account: uuid.UUID, *, before_seq: int | None = None, limit: int = 50) -> list[FeedEntry]:
+        """The newest entries (below `before_seq`), descending."""
+        ...
+
+    async def get(self, account: uuid.UUID, signal: uuid.UUID) -> FeedEntry | None:
+        """One signal, if it is this account's."""
+        ...

@@ -1,0 +1,87 @@
+"""Deliveries owed to people: written with the signal, claimed with a lease, marked after sending."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from pricewatch.domain.signal import Signal
+
+
+class DeliveryState(enum.StrEnum):
+    """`queued -> sending -> sent | dead`; a failed attempt goes back to queued with a later `not_before`."""
+
+    QUEUED = "queued"
+    SENDING = "sending"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One signal to one channel of one user, claimed for one attempt."""
+
+    id: uuid.UUID
+    """Stable over all attempts: it is the mail's Message-ID."""
+    account_id: uuid.UUID
+    channel: str
+    target: str
+    signal: Signal
+    attempts: int
+    """Attempts begun, this one included."""
+    queued: int
+    """When it was written (wall clock, µs)."""
+    token: uuid.UUID
+    """The lease: only its holder may mark."""
+
+
+class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery as its owner sees it."""
+
+    id: uuid.UUID
+    signal_id: uuid.UUID
+    channel: str
+    target: str
+    state: DeliveryState
+    attempts: int
+    queued: int
+    not_before: int
+    sent: int | None
+    last_error: str | None
+
+
+class Outbox(Protocol):
+    """Deliveries, claimed one batch at a time by any number of workers."""
+
+    async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
+        """Due deliveries, oldest first, each leased for `lease` seconds; expired leases are due again."""
+        ...
+
+    async def sent(self, delivery: Delivery, reply: str) -> bool:
+        """After the other side accepted it. False when the lease was lost meanwhile (it may go out twice)."""
+        ...
+
+    async def retry(self, delivery: Delivery, error: str, *, delay: float) -> bool:
+        """Not now: due again after `delay` seconds. False when the lease was lost."""
+        ...
+
+    async def dead(self, delivery: Delivery, error: str) -> bool:
+        """Never: to the dead-letter list, with the reason. False when the lease was lost."""
+        ...
+
+    async def revive(self, delivery: uuid.UUID) -> None:
+        """A dead letter is due again; raises `NotFound`."""
+        ...
+
+    async def listing(
+        self, account: uuid.UUID | None = None, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[DeliveryRow]:
+        """Newest first; every account's when none is named."""
+        ...
+
+    async def counts(self) -> dict[DeliveryState, int]:
+        """How many deliveries are in each state."""
+        ...

@@ -1,0 +1,166 @@
+"""Ticks: handed on, stored, read back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+from pricewatch.domain.market import Candle, Market, Quote, Tick, Trade
+
+
+class TickSink(Protocol):
+    """What ingest hands ticks to: the next stage's method, or the bus."""
+
+    def offer(self, tick: Tick) -> None:
+        """Take one tick, now. Never blocks, never raises for bad data."""
+        ...
+
+    def blind(self, market: int) -> None:
+        """No connection brings this market's trades: what is timed waits for what may have been missed."""
+        ...
+
+    def sighted(self, market: int) -> None:
+        """Nothing is missing any more, even though the market may be quiet."""
+        ...
+
+
+class PriceTape(Protocol):
+    """Who wants to see prices pass (the gateway's conflated ticker)."""
+
+    def trade(self, trade: Trade, seen: int) -> None:
+        """An accepted trade, after its evaluation."""
+        ...
+
+    def quote(self, quote: Quote, seen: int) -> None:
+        """An accepted quote."""
+        ...
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A market as an adapter knows it, before the store has numbered it."""
+
+    venue: str
+    symbol: str
+    native: str
+    step: int = 1
+
+
+class Catalog(Protocol):
+    """The numbering of markets."""
+
+    async def register(self, listings: Sequence[Listing]) -> list[Market]:
+        """The same market gets the same id for ever; order follows `listings`."""
+        ...
+
+    async def markets(self) -> list[Market]:
+        """All markets ever registered."""
+        ...
+
+
+class Sequenced(NamedTuple):
+    """A stored trade with its place in the order."""
+
+    seen: int
+    trade: Trade
+
+
+class TickWriter(Protocol):
+    """The owner's way to the tick tables, in three steps of growing safety."""
+
+    def trade(self, trade: Trade, seen: int) -> None:
+        """Pack the row now. Nothing is durable yet."""
+        ...
+
+    def quote(self, quote: Quote, seen: int) -> None:
+        """Keep the last quote per market; one row per conflation interval is written."""
+        ...
+
+    def spool(self) -> None:
+        """`write(2)` everything packed so far to the spool: after this, kill -9 loses none of it.
+
+        Raises `Unavailable` when the disk takes no more; the rows then wait in memory, up to a bound.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Return when everything spooled is in the table (or raise `Unavailable`)."""
+        ...
+
+
+class TickLog(Protocol):
+    """Stored trades in the order of evaluation."""
+
+    def read(self, after: int, *, upto: int | None = None, market: int | None = None) -> AsyncIterator[list[Sequenced]]:
+        """Batches of trades with `after < seen <= upto`, in order of `seen`; all markets unless one is named."""
+        ...
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """How far one market's stored trades reach."""
+
+    market: int
+    key: int
+    """Highest stored trade key."""
+    at: int
+    missing: tuple[tuple[int, int], ...] = ()
+    """Holes among the newest stored keys, as inclusive ranges."""
+
+
+class History(Protocol):
+    """What is stored, for people, training and restarts."""
+
+    async def marks(self, markets: Sequence[int]) -> Mapping[int, Mark]:
+        """The watermark of each market that has a stored trade."""
+        ...
+
+    async def last(self, upto: int) -> Mapping[int, Sequenced]:
+        """Per market the newest trade in the order with `seen <= upto` (not flagged as history)."""
+        ...
+
+    async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
+        """Trades with `start <= at < end`, oldest first."""
+        ...
+
+    async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
+        """Candles of `span` (one minute or one hour, µs) with `start <= at < end`, oldest first.
+
+        Own trades first; minutes without own trades are filled from imported venue candles.
+        """
+        ...
+
+
+class CandleImport(Protocol):
+    """Candles a venue gave us for the time before we listened."""
+
+    async def import_candles(self, candles: Sequence[Candle]) -> int:
+        """Store one-minute candles; those already there are kept. Returns how many were new."""
+        ...
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """A declared hole in one market's trades: inclusive keys."""
+
+    market: int
+    first_key: int
+    last_key: int
+    from_at: int
+    to_at: int
+    reason: str
+
+
+class GapLedger(Protocol):
+    """Holes are declared, never silent."""
+
+    async def declare(self, gap: Gap, *, opened_seen: int) -> int:
+        """Write the hole down; returns its id."""
+        ...
+
+    async def close(self, gap_id: int, *, closed_seen: int) -> None:
+        """The hole was filled."""
+        ...
+
+    async def open_gaps(self) -> list[tuple[int, Gap]]:
+        """Holes not yet filled, with their ids."""
+        ...
