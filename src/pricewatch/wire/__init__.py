@@ -1,0 +1,1 @@
+"""The public JSON: what the feed, REST and webhooks say, versioned."""

@@ -1,0 +1,165 @@
+"""What `/api/v1` answers, beside the signal's own document. Fields are only ever added."""
+
+from __future__ import annotations
+
+import uuid
+
+import msgspec
+
+from pricewatch.domain.account import Account
+from pricewatch.domain.market import Candle, decimal_text
+from pricewatch.domain.model import Forecast
+from pricewatch.domain.time import rfc3339
+from pricewatch.ports.outbox import DeliveryRow
+from pricewatch.ports.rules import StoredRule
+
+
+class RuleDocument(msgspec.Struct, frozen=True):
+    """A rule: `document` is the text its owner wrote; `effective` is null until the engine took this version up."""
+
+    id: uuid.UUID
+    version: int
+    created: str
+    effective: str | None
+    document: msgspec.Raw
+
+
+def rule(stored: StoredRule) -> RuleDocument:
+    """The public form of a rule."""
+    return RuleDocument(
+        id=stored.id,
+        version=stored.version,
+        created=rfc3339(stored.created),
+        effective=_instant(stored.effective_seen),
+        document=msgspec.Raw(stored.document),
+    )
+
+
+class CandleDocument(msgspec.Struct, frozen=True):
+    """Prices and volume as exact decimal text."""
+
+    at: str
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    trades: int
+
+
+def candle(one: Candle) -> CandleDocument:
+    """The public form of a candle."""
+    return CandleDocument(
+        at=rfc3339(one.at),
+        open=decimal_text(one.open),
+        high=decimal_text(one.high),
+        low=decimal_text(one.low),
+        close=decimal_text(one.close),
+        volume=decimal_text(one.volume),
+        trades=one.trades,
+    )
+
+
+class DeliveryDocument(msgspec.Struct, frozen=True):
+    """One signal to one channel, and how far it has come."""
+
+    id: uuid.UUID
+    signal_id: uuid.UUID
+    channel: str
+    target: str
+    state: str
+    attempts: int
+    queued: str
+    not_before: str
+    sent: str | None
+    last_error: str | None
+
+
+def delivery(row: DeliveryRow) -> DeliveryDocument:
+    """The public form of a delivery."""
+    return DeliveryDocument(
+        id=row.id,
+        signal_id=row.signal_id,
+        channel=row.channel,
+        target=row.target,
+        state=row.state.value,
+        attempts=row.attempts,
+        queued=rfc3339(row.queued),
+        not_before=rfc3339(row.not_before),
+        sent=_instant(row.sent),
+        last_error=row.last_error,
+    )
+
+
+class AccountDocument(msgspec.Struct, frozen=True):
+    """An account without its secrets."""
+
+    id: uuid.UUID
+    name: str
+    email: str
+    role: str
+    created: str
+
+
+def account(one: Account) -> AccountDocument:
+    """The public form of an account."""
+    return AccountDocument(id=one.id, name=one.name, email=one.email, role=one.role.value, created=rfc3339(one.created))
+
+
+class BandDocument(msgspec.Struct, frozen=True):
+    """The band expected for one step."""
+
+    at: str
+    centre: float
+    lower: float
+    upper: float
+
+
+class ForecastDocument(msgspec.Struct, frozen=True):
+    """The newest baseline of a market; `expired` bands are not used by rules."""
+
+    market: str
+    version: uuid.UUID
+    model: str
+    level: float
+    step_seconds: float
+    trained_from: str
+    trained_to: str
+    rows_used: int
+    expires: str
+    expired: bool
+    bands: list[BandDocument]
+
+
+def forecast(market: str, one: Forecast, *, now: int) -> ForecastDocument:
+    """The public form of a forecast."""
+    return ForecastDocument(
+        market=market,
+        version=one.version,
+        model=one.model,
+        level=one.level,
+        step_seconds=one.step / 1_000_000,
+        trained_from=rfc3339(one.trained_from),
+        trained_to=rfc3339(one.trained_to),
+        rows_used=one.rows_used,
+        expires=rfc3339(one.expires),
+        expired=now >= one.expires,
+        bands=[
+            BandDocument(at=rfc3339(row.at), centre=row.centre, lower=row.lower, upper=row.upper) for row in one.rows
+        ],
+    )
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error by RFC 9457, with our code and the field it is about."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    code: str
+    detail: str
+    field: str | None = None
+
+
+def _instant(value: int | None) -> str | None:
+    return None if value is None else rfc3339(value)
