@@ -1,0 +1,1 @@
+"""One pure protocol parser per venue."""

@@ -1,0 +1,216 @@
+"""What an adapter is: a venue's protocol without sockets. Frames go in, trades, quotes and wishes come out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from typing import ClassVar, NamedTuple
+
+import msgspec
+
+from pricewatch.domain.errors import BadData
+from pricewatch.domain.market import Candle, Market, Quote, Trade
+
+UNUSABLE = (ValueError, OverflowError, RecursionError)
+"""What decoding an arbitrary frame may raise (every msgspec error is a `ValueError`)."""
+
+MINUTE = 60_000_000
+"""Microseconds of the candles we import."""
+
+
+class BadTrade(BadData):
+    """A frame that should have carried trades, and `count` of them are unusable."""
+
+    def __init__(self, reason: str, detail: str = "", *, count: int = 1) -> None:
+        super().__init__(reason, detail)
+        self.count = count
+
+
+class Subscription(NamedTuple):
+    """One market's channel, in the venue's names."""
+
+    native: str
+    channel: str
+
+
+class Send(msgspec.Struct, frozen=True):
+    """The adapter wants this frame sent."""
+
+    frame: str
+
+
+class Subscribed(msgspec.Struct, frozen=True):
+    """The venue confirmed a subscription."""
+
+    native: str
+    channel: str
+
+
+class SubscriptionFailed(msgspec.Struct, frozen=True):
+    """The venue refused a subscription; empty names where it did not say which."""
+
+    native: str
+    channel: str
+    reason: str
+
+
+class Heartbeat(msgspec.Struct, frozen=True):
+    """The venue is alive; `last_key` is a market's newest trade id where it says so."""
+
+    market: int | None = None
+    last_key: int | None = None
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """Something the venue says to people."""
+
+    text: str
+
+
+class Closing(msgspec.Struct, frozen=True):
+    """The venue is about to close this connection."""
+
+    reason: str
+
+
+class Ignored(msgspec.Struct, frozen=True):
+    """A frame that does not concern us."""
+
+
+Control = Subscribed | SubscriptionFailed | Heartbeat | Notice | Closing | Ignored
+Output = Trade | Quote | Control
+
+HEARTBEAT = Heartbeat()
+IGNORED = Ignored()
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """Where a venue lives."""
+
+    socket: str
+    rest: str
+
+
+class Keepalive(msgspec.Struct, frozen=True):
+    """How a quiet connection is told from a dead one."""
+
+    protocol_ping: bool = True
+    """The venue answers WebSocket pings."""
+    probe: str | None = None
+    """A message the venue answers with a frame, for feeds that may be silent for long."""
+
+
+class HistoryRequest(msgspec.Struct, frozen=True):
+    """One page of a market's past trades with `first <= key <= last` (`last` None: up to now)."""
+
+    market: Market
+    url: str
+    first: int
+    last: int | None
+
+
+class HistoryPage(NamedTuple):
+    """The trades of one page within the wanted range, oldest first, and where to go on."""
+
+    trades: list[Trade]
+    next: HistoryRequest | None
+
+
+class CandleRequest(msgspec.Struct, frozen=True):
+    """One page of a market's one-minute candles with `start <= at < end`."""
+
+    market: Market
+    url: str
+    start: int
+    end: int
+
+
+class Exchange(ABC):
+    """One venue's protocol for a fixed set of markets on one connection. No I/O, no clock.
+
+    A new object for every connection: it may remember requests that await their answer.
+    """
+
+    id: ClassVar[str]
+    endpoints: ClassVar[Endpoints]
+    """The public addresses."""
+    channels: ClassVar[tuple[str, ...]]
+    """What is subscribed to for every market."""
+    step: ClassVar[int] = 1
+    """The venue's time resolution in microseconds."""
+    consecutive: ClassVar[bool] = True
+    """Trade ids of one market grow by one, so that a jump is a hole."""
+    keepalive: ClassVar[Keepalive] = Keepalive()
+    markets_per_connection: ClassVar[int]
+    send_interval: ClassVar[float]
+    """Least seconds between two messages to the venue."""
+    open_interval: ClassVar[float]
+    """Least seconds between two connections opened to the venue."""
+    history_interval: ClassVar[float]
+    """Least seconds between two REST requests."""
+
+    def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
+        self.where = endpoints or self.endpoints
+        self.markets = {market.native: market for market in markets}
+
+    @staticmethod
+    @abstractmethod
+    def native(symbol: str) -> str:
+        """The venue's name for a canonical symbol."""
+
+    def url(self) -> str:
+        """The address to connect to."""
+        return self.where.socket
+
+    def expected(self) -> list[Subscription]:
+        """Every subscription the venue ought to confirm."""
+        return [Subscription(native, channel) for native in self.markets for channel in self.channels]
+
+    @abstractmethod
+    def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
+        """The messages that ask for `wanted`, in the venue's chunks.
+
+        `alone`: a message a market, so that one the venue does not know cannot spoil the others.
+        """
+
+    @abstractmethod
+    def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
+        """Append what the frame means to `out`, trades oldest first.
+
+        Raises `BadData` (`BadTrade` where trades were lost with it) for an unusable frame, and nothing else;
+        what was usable in it has been appended by then.
+        """
+
+    @abstractmethod
+    def history_request(self, market: Market, first: int, last: int | None, since: int) -> HistoryRequest:
+        """The first page of the trades `first..last`; `since` is an instant not after the first of them."""
+
+    @abstractmethod
+    def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
+        """Read one page. Raises `BadData`, `Unavailable` (try again) or `Refused`."""
+
+    @abstractmethod
+    def candle_requests(self, market: Market, start: int, end: int) -> list[CandleRequest]:
+        """The pages of one-minute candles with `start <= at < end`, within the venue's limit a page."""
+
+    @abstractmethod
+    def parse_candles(self, request: CandleRequest, body: bytes) -> list[Candle]:
+        """Read one page, oldest first. Raises `BadData`, `Unavailable` or `Refused`."""
+
+
+def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
+    """Consecutive pieces of at most `size` items."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def spans(start: int, end: int, rows: int) -> list[tuple[int, int]]:
+    """`[start, end)` in consecutive pieces of at most `rows` minutes."""
+    width = rows * MINUTE
+    return [(begin, min(begin + width, end)) for begin in range(start, end, width)]
+
+
+def within(candles: list[Candle], request: CandleRequest) -> list[Candle]:
+    """The candles asked for, oldest first."""
+    return sorted(
+        (candle for candle in candles if request.start <= candle.at < request.end), key=lambda candle: candle.at
+    )

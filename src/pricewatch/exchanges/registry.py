@@ -1,0 +1,14 @@
+"""Every venue pricewatch can listen to."""
+
+from __future__ import annotations
+
+from pricewatch.exchanges.base import Exchange
+from pricewatch.exchanges.binance import Binance
+from pricewatch.exchanges.coinbase import Coinbase
+from pricewatch.exchanges.kraken import Kraken
+
+EXCHANGES: dict[str, type[Exchange]] = {
+    Binance.id: Binance,
+    Coinbase.id: Coinbase,
+    Kraken.id: Kraken,
+}
