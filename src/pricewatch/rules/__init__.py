@@ -1,0 +1,1 @@
+"""Rule documents, conditions and their life cycle: pure."""

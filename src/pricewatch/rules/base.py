@@ -1,0 +1,104 @@
+"""What a condition is: one number of a market compared with levels."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from pricewatch.domain.rule import Phase
+
+INF = math.inf
+
+Triggers = tuple[float, float]
+"""`(up, down)`: nothing can change while `down < x < up`; reaching either asks for a new verdict."""
+
+
+class Feature(msgspec.Struct, frozen=True, gc=False):
+    """One number known of a market at a trade: what a condition reads. Unread features cost nothing."""
+
+    name: str
+    """`price`, `change`, `score`, `over`, `under` or `outside`."""
+    window: int = 0
+    """Of `change`: the span in microseconds."""
+
+
+PRICE = Feature("price")
+SCORE = Feature("score")
+OVER = Feature("over")
+"""How far the price is above the upper edge of the active forecast band, as a fraction of the edge."""
+UNDER = Feature("under")
+"""How far the price is below the lower edge, as a fraction of the edge."""
+OUTSIDE = Feature("outside")
+"""The greater of `over` and `under`."""
+
+
+class Condition(Protocol):
+    """A parsed condition. An unknown number is NaN: it neither begins, holds nor clears."""
+
+    kind: ClassVar[str]
+    emits_clear: ClassVar[bool]
+    """Whether the end is worth a signal; `crosses` is an event and only re-arms."""
+
+    @property
+    def level(self) -> float:
+        """The level it is compared with, as its owner wrote it."""
+        ...
+
+    @property
+    def clear(self) -> float:
+        """Where it ends."""
+        ...
+
+    def needs(self) -> Feature:
+        """The number it reads."""
+        ...
+
+    def begins(self, prior: float, x: float) -> bool:
+        """Whether it begins with `x`, after `prior`."""
+        ...
+
+    def holds(self, x: float) -> bool:
+        """Whether it holds (what arming and a pending rule ask)."""
+        ...
+
+    def cleared(self, x: float) -> bool:
+        """Whether it has ended (what a firing rule asks)."""
+        ...
+
+    def triggers(self, phase: Phase, x: float) -> Triggers:
+        """Until which values a rule in `phase` may sleep when the number stands at `x`."""
+        ...
+
+    def evidence(self) -> dict[str, Any]:
+        """The numbers its owner chose, for a signal's evidence: JSON-ready, prices as decimal text."""
+        ...
+
+
+def beyond(level: float) -> float:
+    """The smallest number strictly above `level`."""
+    return math.nextafter(level, INF)
+
+
+def short_of(level: float) -> float:
+    """The greatest number strictly below `level`."""
+    return math.nextafter(level, -INF)
+
+
+def rising(phase: Phase, level: float, clear: float) -> Triggers:
+    """Triggers of a rule that holds above `level` and ends at `clear` or below."""
+    if phase is Phase.FIRING:
+        return (INF, clear)
+    if phase is Phase.PENDING:
+        return (INF, level)
+    return (beyond(level), -INF)
+
+
+def falling(phase: Phase, level: float, clear: float) -> Triggers:
+    """Triggers of a rule that holds below `level` and ends at `clear` or above."""
+    if phase is Phase.FIRING:
+        return (clear, -INF)
+    if phase is Phase.PENDING:
+        return (level, -INF)
+    return (INF, short_of(level))

@@ -1,0 +1,64 @@
+"""`below`: the price is strictly less than a level."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, ClassVar
+
+import msgspec
+
+from pricewatch.domain.market import decimal_text
+from pricewatch.domain.rule import Phase
+from pricewatch.rules.base import PRICE, Feature, Triggers, falling
+from pricewatch.rules.numbers import positive
+from pricewatch.rules.policy import Back
+
+BACK = Decimal("0.001")
+"""A level rule ends 0.1 % of the level back unless its policy says otherwise."""
+
+
+class BelowDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag="below"):
+    """`{"type": "below", "level": "60000"}`."""
+
+    level: Decimal
+
+    percents: ClassVar[bool] = False
+
+    def build(self, back: Back) -> Below:
+        """The checked condition; raises `Invalid`."""
+        level = positive(self.level, "$.when.level")
+        return Below(float(level), float(back.of(level, BACK, up=False)))
+
+
+class Below(msgspec.Struct, frozen=True, gc=False):
+    """Begins and holds while price < level, ends at price >= clear."""
+
+    level: float
+    clear: float
+
+    kind: ClassVar[str] = "below"
+    emits_clear: ClassVar[bool] = True
+
+    def needs(self) -> Feature:
+        """The price."""
+        return PRICE
+
+    def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
+        """Strictly below: equality is not."""
+        return x < self.level
+
+    def holds(self, x: float) -> bool:
+        """Strictly below: equality is not."""
+        return x < self.level
+
+    def cleared(self, x: float) -> bool:
+        """At the clear level or above."""
+        return x >= self.clear
+
+    def triggers(self, phase: Phase, x: float) -> Triggers:  # noqa: ARG002 - one side only
+        """Sleep above the level, or below where it ends."""
+        return falling(phase, self.level, self.clear)
+
+    def evidence(self) -> dict[str, Any]:
+        """Threshold and clear level."""
+        return {"threshold": decimal_text(self.level), "clear": decimal_text(self.clear)}

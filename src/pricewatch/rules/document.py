@@ -1,0 +1,134 @@
+"""The rule document: typed JSON in, a checked rule out."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+
+from pricewatch.domain.errors import Invalid
+from pricewatch.domain.market import Market
+from pricewatch.rules.base import Condition
+from pricewatch.rules.numbers import shown
+from pricewatch.rules.policy import Policy, PolicyDocument, back, build
+from pricewatch.rules.registry import KINDS, ConditionDocument
+
+LARGEST_DOCUMENT = 65_536
+"""Bytes."""
+SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
+VENUE = re.compile(r"[a-z0-9_-]{1,32}")
+
+_UNKNOWN = re.compile(r"unknown field `(.*)`")
+_STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
+
+Names = Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
+
+
+class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a user writes."""
+
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="One line, shown in every signal.")]
+    symbols: Annotated[
+        Names | Literal["*"], msgspec.Meta(description="Canonical symbols such as 'BTC-USD', or '*' for all.")
+    ]
+    venues: Annotated[
+        Names | Literal["any"], msgspec.Meta(description="Venues by name, or 'any': each market on its own.")
+    ] = "any"
+    when: ConditionDocument
+    policy: PolicyDocument = PolicyDocument()
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A checked rule, ready to be armed."""
+
+    title: str
+    symbols: tuple[str, ...] | None
+    """None for every symbol."""
+    venues: tuple[str, ...] | None
+    """None for every venue."""
+    when: Condition
+    policy: Policy
+
+    def matches(self, market: Market) -> bool:
+        """Whether it watches this market."""
+        return (self.symbols is None or market.symbol in self.symbols) and (
+            self.venues is None or market.venue in self.venues
+        )
+
+
+def parse(document: bytes) -> Rule:
+    """The rule a JSON document means.
+
+    Raises `Invalid`, and nothing else, naming the JSON path, the value and the fix.
+    """
+    if len(document) > LARGEST_DOCUMENT:
+        raise Invalid("$", f"{len(document)} bytes are too many; a rule has at most {LARGEST_DOCUMENT}")
+    try:
+        raw = _decoder().decode(document)
+    except msgspec.ValidationError as exc:
+        raise _explained(str(exc), document) from exc
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        raise Invalid("$", f"not a JSON document ({exc}); send one object") from exc
+    return _checked(raw)
+
+
+def schema() -> dict[str, Any]:
+    """The published JSON Schema of a rule document."""
+    return msgspec.json.schema(RuleDocument)
+
+
+@functools.cache
+def _decoder() -> msgspec.json.Decoder[RuleDocument]:
+    return msgspec.json.Decoder(RuleDocument)
+
+
+def _checked(raw: RuleDocument) -> Rule:
+    if not raw.title.strip() or not raw.title.isprintable():
+        raise Invalid("$.title", f"{shown(raw.title)} must be one line of visible text")
+    symbols = None if raw.symbols == "*" else _names(raw.symbols, "$.symbols", SYMBOL, "write for example 'BTC-USD'")
+    venues = None if raw.venues == "any" else _names(raw.venues, "$.venues", VENUE, "write for example 'coinbase'")
+    when: Condition = raw.when.build(back(raw.policy, percents=raw.when.percents))
+    return Rule(raw.title, symbols, venues, when, build(raw.policy, emits_clear=when.emits_clear))
+
+
+def _names(names: list[str] | str, field: str, pattern: re.Pattern[str], fix: str) -> tuple[str, ...]:
+    for number, name in enumerate(names):
+        if not pattern.fullmatch(name):
+            raise Invalid(f"{field}[{number}]", f"{shown(name)} is not a valid name; {fix}")
+    return tuple(dict.fromkeys(names))
+
+
+def _explained(message: str, document: bytes) -> Invalid:
+    problem, _, rest = message.partition(" - at `")
+    path = rest.removesuffix("`") or "$"
+    fix = f"one of {list(KINDS)}" if path == "$.when.type" else "see the rule schema"
+    if unknown := _UNKNOWN.search(problem):
+        fix = _nearest(unknown[1], path, document)
+    return Invalid(path, f"{problem}; got {_value(path, document)}; {fix}")
+
+
+def _nearest(name: str, path: str, document: bytes) -> str:
+    """What an unknown field was probably meant to be, or what the object at `path` may hold."""
+    known = sorted(_fields(path, document))
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {known}"
+
+
+def _fields(path: str, document: bytes) -> tuple[str, ...]:
+    if path != "$.when":
+        return (PolicyDocument if path == "$.policy" else RuleDocument).__struct_encode_fields__
+    by_kind = {repr(one.__struct_config__.tag): one.__struct_encode_fields__ for one in get_args(ConditionDocument)}
+    return ("type", *by_kind.get(_value("$.when.type", document), ()))
+
+
+def _value(path: str, document: bytes) -> str:
+    try:
+        value = msgspec.json.decode(document)
+        for name, index in _STEP.findall(path):
+            value = value[int(index)] if index else value[name]
+    except (msgspec.DecodeError, RecursionError, LookupError, TypeError, ValueError):
+        return "something unreadable"
+    return shown(value)

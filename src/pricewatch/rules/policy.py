@@ -1,0 +1,125 @@
+"""What happens around a condition: how long it must hold, when it ends, who is told."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+
+from pricewatch.domain.errors import Invalid
+from pricewatch.domain.time import DAY, parse_span
+from pricewatch.rules.numbers import Number, percent, positive, shown
+
+CHANNELS = ("email",)
+"""The channels a rule may name; every signal goes to the feed in any case."""
+LONGEST = 30 * DAY
+
+Severity = Literal["info", "warning", "critical"]
+
+
+class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The `policy` of a rule document."""
+
+    hold: Annotated[str, msgspec.Meta(description="How long it must hold before it fires, e.g. '5s'.")] = msgspec.field(
+        name="for", default="0s"
+    )
+    clear: Annotated[
+        Number | None, msgspec.Meta(description="Where it ends, in the unit of the condition's threshold.")
+    ] = None
+    hysteresis: Annotated[
+        Number | None, msgspec.Meta(description="Where it ends, as a percentage of the threshold back, e.g. '0.1%'.")
+    ] = None
+    cooldown: Annotated[
+        str,
+        msgspec.Meta(
+            description="Event time after a fire before the next one; a rule still true then fires, e.g. '10m'."
+        ),
+    ] = "0s"
+    fire_on_arming: Annotated[
+        bool, msgspec.Meta(description="Fire when it is already true at the rule's first trade.")
+    ] = False
+    clear_signal: Annotated[bool, msgspec.Meta(description="Send a signal when it ends.")] = True
+    severity: Severity = "info"
+    channels: Annotated[list[str], msgspec.Meta(description="Channels beside the feed: 'email'.", max_length=8)] = []
+    mail_on_clear: Annotated[bool, msgspec.Meta(description="Use the channels for the end as well.")] = False
+
+
+class Policy(msgspec.Struct, frozen=True, gc=False):
+    """A checked policy; spans in microseconds."""
+
+    hold: int = 0
+    cooldown: int = 0
+    fire_on_arming: bool = False
+    clear_signal: bool = True
+    severity: str = "info"
+    channels: tuple[str, ...] = ()
+    mail_on_clear: bool = False
+
+
+class Back(msgspec.Struct, frozen=True):
+    """How far back a condition ends: an own level, a fraction of the threshold, or the condition's default."""
+
+    clear: Decimal | None = None
+    fraction: Decimal | None = None
+
+    def of(self, threshold: Decimal, default: Decimal, *, up: bool = True) -> Decimal:
+        """The clear level of a threshold; raises `Invalid` when it lies on the wrong side."""
+        if self.clear is not None:
+            if (self.clear > threshold) if up else (self.clear < threshold):
+                side = "above" if up else "below"
+                better = "at most" if up else "at least"
+                raise Invalid(
+                    "$.policy.clear",
+                    f"{shown(self.clear)} lies {side} the threshold {threshold}; it must be {better} that",
+                )
+            return self.clear
+        fraction = default if self.fraction is None else self.fraction
+        return threshold * (1 - fraction if up else 1 + fraction)
+
+
+def span(text: str, field: str) -> int:
+    """Microseconds of a span of at most 30 days; raises `Invalid`."""
+    value = parse_span(text, field=field)
+    if value > LONGEST:
+        raise Invalid(field, f"{shown(text)} is longer than 30 days; write at most '30d'")
+    return value
+
+
+def back(document: PolicyDocument, *, percents: bool) -> Back:
+    """Where the policy says that a condition ends; `percents` where its threshold is a percentage."""
+    if document.clear is not None and document.hysteresis is not None:
+        raise Invalid("$.policy.hysteresis", "'clear' is given as well; keep one of the two")
+    if document.clear is not None:
+        read = percent if percents else positive
+        return Back(clear=read(document.clear, "$.policy.clear"))
+    if document.hysteresis is None:
+        return Back()
+    width = percent(document.hysteresis, "$.policy.hysteresis")
+    if not 0 <= width < 100:
+        raise Invalid(
+            "$.policy.hysteresis", f"{shown(document.hysteresis)} must be at least 0% and below 100%; try '0.1%'"
+        )
+    return Back(fraction=width / 100)
+
+
+def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
+    """The checked policy; raises `Invalid` for contradictions."""
+    for number, channel in enumerate(document.channels):
+        if channel not in CHANNELS:
+            raise Invalid(f"$.policy.channels[{number}]", f"{shown(channel)} is no channel; known: {list(CHANNELS)}")
+    if document.fire_on_arming and not emits_clear:
+        raise Invalid("$.policy.fire_on_arming", "true, but a crossing needs a sample before it; remove it")
+    if document.mail_on_clear and not (document.clear_signal and emits_clear and document.channels):
+        raise Invalid(
+            "$.policy.mail_on_clear", "true, but there is no clear signal or no channel; set 'channels' or remove it"
+        )
+    return Policy(
+        hold=span(document.hold, "$.policy.for"),
+        cooldown=span(document.cooldown, "$.policy.cooldown"),
+        fire_on_arming=document.fire_on_arming,
+        clear_signal=document.clear_signal and emits_clear,
+        severity=document.severity,
+        channels=tuple(dict.fromkeys(document.channels)),
+        mail_on_clear=document.mail_on_clear,
+    )

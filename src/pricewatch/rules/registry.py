@@ -1,0 +1,17 @@
+"""Every condition there is, in plain sight: a new one is its file and one line in each list."""
+
+from __future__ import annotations
+
+from pricewatch.rules.conditions.above import AboveDocument
+from pricewatch.rules.conditions.anomaly import AnomalyDocument
+from pricewatch.rules.conditions.below import BelowDocument
+from pricewatch.rules.conditions.change import ChangeDocument
+from pricewatch.rules.conditions.crosses import CrossesDocument
+from pricewatch.rules.conditions.outside_band import OutsideBandDocument
+
+ConditionDocument = (
+    AboveDocument | AnomalyDocument | BelowDocument | ChangeDocument | CrossesDocument | OutsideBandDocument
+)
+
+KINDS = ("above", "anomaly", "below", "change", "crosses", "outside_band")
+"""What `when.type` may say."""
