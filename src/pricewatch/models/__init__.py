@@ -1,0 +1,1 @@
+"""Online models and bands, one per file."""

@@ -1,0 +1,1 @@
+"""Forecast bands as the engine reads them: plain rows with an age."""

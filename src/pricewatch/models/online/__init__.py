@@ -1,0 +1,1 @@
+"""River estimators behind the model seam."""
