@@ -1,0 +1,1 @@
+"""Evaluation itself: pure, synchronous, no clock."""

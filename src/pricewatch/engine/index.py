@@ -1,0 +1,140 @@
+"""Rules asleep on one number of one market until it reaches a level that concerns them."""
+
+from __future__ import annotations
+
+import math
+from heapq import heapify, heappop, heappush
+
+from pricewatch.domain.rule import Phase, RuleState
+from pricewatch.engine.state import ActiveRule
+from pricewatch.rules.base import Feature
+from pricewatch.rules.lifecycle import NEW
+
+INF = math.inf
+NAN = math.nan
+
+
+class Instance:
+    """One rule on one market: small, because there are hundreds of thousands."""
+
+    __slots__ = ("active", "down", "index", "key", "market", "state", "up")
+
+    def __init__(self, active: ActiveRule, key: bytes, market: int, index: LevelIndex, state: RuleState) -> None:
+        self.active = active
+        self.key = key
+        """The bytes of the rule's id: rules touched by the same trade are judged in this order."""
+        self.market = market
+        self.index = index
+        self.state = state
+        self.up = self.down = NAN
+        """Its triggers; NaN while it is not asleep."""
+
+    @property
+    def due_at(self) -> int:
+        """Event time of its timer, 0 for none."""
+        return self.state.due_at
+
+    @property
+    def due_seen(self) -> int:
+        """The place in the order of its timer, 0 for none."""
+        return self.state.due_seen
+
+    @property
+    def awake(self) -> bool:
+        """Whether no trigger would wake it: it has yet to be judged."""
+        return self.up != self.up
+
+    def __lt__(self, other: object) -> bool:
+        """The same place in a heap: entries of one rule at one level need no order."""
+        return False
+
+
+_Entry = tuple[float, bytes, Instance]
+
+
+class LevelIndex:
+    """Two heaps of triggers with their nearest values cached: two comparisons a trade, however many rules sleep.
+
+    Entries are not removed when a rule's triggers change; they are recognised as stale when they come up, and the
+    heaps are built anew before stale entries outnumber the others.
+    """
+
+    __slots__ = ("_downs", "_ups", "down", "feature", "members", "now", "prior", "up", "x")
+
+    def __init__(self, feature: Feature) -> None:
+        self.feature = feature
+        self.x = NAN
+        """The number at the last in-order trade; NaN where it is not known."""
+        self.prior = NAN
+        """What `x` was before the trade being judged."""
+        self.now = NAN
+        """The number at the trade being judged."""
+        self.up = INF
+        """The next value above at which somebody must be asked."""
+        self.down = -INF
+        """The next value below."""
+        self.members: set[Instance] = set()
+        self._ups: list[_Entry] = []
+        self._downs: list[_Entry] = []
+
+    def place(self, instance: Instance) -> None:
+        """Let it sleep until the number, now at `x`, reaches its next trigger."""
+        up, down = instance.active.rule.when.triggers(instance.state.phase, self.x)
+        instance.up, instance.down = up, down
+        bound = 2 * len(self.members) + 64
+        if up != INF:
+            heappush(self._ups, (up, instance.key, instance))
+            self.up = min(self.up, up)
+            if len(self._ups) > bound:
+                self._ups = [(member.up, member.key, member) for member in self.members if member.up < INF]
+                heapify(self._ups)
+        if down != -INF:
+            heappush(self._downs, (-down, instance.key, instance))
+            self.down = max(self.down, down)
+            if len(self._downs) > bound:
+                self._downs = [(-member.down, member.key, member) for member in self.members if member.down > -INF]
+                heapify(self._downs)
+
+    def sample(self, x: float, touched: list[Instance]) -> None:
+        """The number at the next in-order trade: append the rules it concerns, in no particular order."""
+        prior = self.prior = self.x
+        self.x = self.now = x
+        if x >= self.up or x <= self.down:
+            self.wake(x, touched)
+        elif math.isnan(x) and not math.isnan(prior):
+            touched.extend(member for member in self.members if member.state.phase is Phase.PENDING)
+
+    def glance(self, x: float, touched: list[Instance]) -> None:
+        """The number at an out-of-order trade: it is judged, but neither stays nor becomes a prior sample."""
+        self.prior, self.now = self.x, x
+        if x >= self.up or x <= self.down:
+            self.wake(x, touched)
+
+    def wake(self, x: float, touched: list[Instance]) -> None:
+        """Append every rule whose trigger `x` has reached, in no particular order; they are awake until placed."""
+        ups, downs = self._ups, self._downs
+        while ups and (ups[0][0] <= x or ups[0][2].up != ups[0][0]):
+            value, _, instance = heappop(ups)
+            if instance.up == value:
+                instance.up = instance.down = NAN
+                touched.append(instance)
+        while downs and (-downs[0][0] >= x or downs[0][2].down != -downs[0][0]):
+            value, _, instance = heappop(downs)
+            if instance.down == -value:
+                instance.up = instance.down = NAN
+                touched.append(instance)
+        self.up = ups[0][0] if ups else INF
+        self.down = -downs[0][0] if downs else -INF
+
+    def drop(self, instance: Instance) -> None:
+        """It wakes nevermore, and its timer is void."""
+        instance.up = instance.down = NAN
+        instance.state = NEW
+        self.members.discard(instance)
+
+    def empty(self) -> None:
+        """Nobody sleeps any more; all members are awake."""
+        for member in self.members:
+            member.up = member.down = NAN
+        self._ups, self._downs = [], []
+        self.up, self.down = INF, -INF

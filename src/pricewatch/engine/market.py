@@ -1,0 +1,187 @@
+"""What the engine knows of one market: one mutable object, read and written by every trade."""
+
+from __future__ import annotations
+
+import math
+from operator import attrgetter
+
+from pricewatch.domain.market import Market, Trade
+from pricewatch.domain.model import Snapshot
+from pricewatch.engine import bars
+from pricewatch.engine.bars import Bar
+from pricewatch.engine.index import Instance, LevelIndex
+from pricewatch.engine.series import Series, Window
+from pricewatch.engine.timers import NEVER, Agenda
+from pricewatch.models.bands.band import Band
+from pricewatch.models.ensemble import Ensemble
+from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, UNDER, Feature
+from pricewatch.rules.lifecycle import ARMED
+
+NAN = math.nan
+DUE_AT = attrgetter("due_at")
+BARS = "bars"
+"""The name under which open bars are saved beside the models."""
+INSIDE = -1.0
+"""The middle half of a band: as far inside as can be."""
+
+
+class MarketState:
+    """Numbers, windows, models, bars and sleeping rules of one market."""
+
+    __slots__ = (
+        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "held", "indexes", "market",
+        "model_seen", "older", "price", "score", "seen", "series", "timers", "unarmed_seen", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
+        self.market = market
+        self.at = 0
+        """Event time of the last in-order trade."""
+        self.seen = 0
+        self.model_seen = 0
+        """Models and bars already contain every trade up to here."""
+        self.price = LevelIndex(PRICE)
+        self.score: LevelIndex | None = None
+        self.bands: list[LevelIndex] = []
+        self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
+        """What is read by some rule, besides the price, which always is."""
+        self.series = Series()
+        self.band: Band | None = None
+        self.ensemble = ensemble
+        self.bar = Bar(market.id, -(1 << 62), 0, NAN)
+        self.older: Bar | None = None
+        """The bar before, while out-of-order trades may still come into it."""
+        self.fresh: dict[Instance, None] = {}
+        """Rules to be judged at the next in-order trade in any case, in order of arming."""
+        self.arm_seen = NEVER
+        """The least `effective_seen` among fresh rules: the trade after it judges them."""
+        self.unarmed_seen = NEVER
+        """The same among those that have not seen a trade yet."""
+        self.timers: Agenda[Instance] = Agenda(DUE_AT)
+        self.held = False
+        """Blind: timers come due by trades only."""
+        self.waiting: list[Instance] = []
+        """Whose timer came due in the order while the market was held."""
+        self.due_at = NEVER
+        """Event time of the next timer, or of the older bar's end with grace."""
+
+    def index(self, feature: Feature) -> LevelIndex:
+        """The index of a number, made when the first rule reads it."""
+        found = self.indexes.get(feature)
+        if found is None:
+            found = self.indexes[feature] = LevelIndex(feature)
+            if feature == SCORE:
+                self.score = found
+            elif feature in (OVER, UNDER, OUTSIDE):
+                self.bands.append(found)
+            else:
+                self.series.windows.append(Window(found))
+        return found
+
+    def release(self, index: LevelIndex) -> None:
+        """Nobody reads this number any more: it costs nothing from now on."""
+        if index is self.price:
+            return
+        del self.indexes[index.feature]
+        if index is self.score:
+            self.score = None
+        elif index in self.bands:
+            self.bands.remove(index)
+        else:
+            windows = [window for window in self.series.windows if window.index is not index]
+            if not windows:
+                self.series = Series()
+            self.series.windows = windows
+
+    def add_fresh(self, instance: Instance) -> None:
+        """To be judged at the first trade after the rule's `effective_seen`."""
+        self.fresh[instance] = None
+        after = instance.active.effective_seen
+        self.arm_seen = min(self.arm_seen, after)
+        if not instance.state.armed:
+            self.unarmed_seen = min(self.unarmed_seen, after)
+
+    def take_fresh(self, seen: int) -> list[Instance]:
+        """The fresh rules to be judged by a trade at `seen`."""
+        taken = [i for i in self.fresh if i.state.armed or i.active.effective_seen < seen]
+        for instance in taken:
+            del self.fresh[instance]
+        self.arm_seen = self.unarmed_seen = min((i.active.effective_seen for i in self.fresh), default=NEVER)
+        return taken
+
+    def park(self, seen: int) -> None:
+        """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
+        if len(self.fresh) < sum(len(index.members) for index in self.indexes.values()):
+            for index in self.indexes.values():
+                index.empty()
+                self.fresh.update(dict.fromkeys(index.members))
+            self.arm_seen = -1
+        if seen > self.unarmed_seen:
+            for instance in self.fresh:
+                if not instance.state.armed and instance.active.effective_seen < seen:
+                    instance.state = ARMED
+            self.unarmed_seen = min((i.active.effective_seen for i in self.fresh if not i.state.armed), default=NEVER)
+
+    def sample(self, trade: Trade, score: float) -> list[Instance]:
+        """Every number that is read, at the next in-order trade; the sleeping rules it concerns, in no order."""
+        touched: list[Instance] = []
+        at, price = trade.at, trade.price
+        self.price.sample(price, touched)
+        if self.score is not None:
+            self.score.sample(score, touched)
+        if self.series.windows:
+            self.series.add(at, price)
+            for window in self.series.windows:
+                window.index.sample(self.series.change(window), touched)
+        for index in self.bands:
+            index.sample(self.position(index.feature, price, at), touched)
+        return touched
+
+    def note_due(self, grace: int) -> None:
+        """Work out `due_at` anew."""
+        closing = NEVER if self.older is None else self.older.end + grace
+        self.due_at = min(self.timers.next, closing)
+
+    def open_bars(self) -> list[Bar]:
+        """Bars that are not closed, oldest first."""
+        return [bar for bar in (self.older, self.bar) if bar is not None and bar.due_seen]
+
+    def snapshots(self) -> list[Snapshot]:
+        """Models and open bars as of the last trade; nothing before the first."""
+        if not self.seen:
+            return []
+        number = self.market.id
+        saved = [] if self.ensemble is None else self.ensemble.snapshots(number, self.seen)
+        return [*saved, Snapshot(number, BARS, bars.SCHEMA, self.seen, bars.pack(self.open_bars()))]
+
+    def restore(self, snapshot: Snapshot) -> bool:
+        """Take models or bars up; False when they are not usable."""
+        if snapshot.model == BARS:
+            usable = snapshot.schema == bars.SCHEMA and self._restore_bars(snapshot.payload)
+        else:
+            usable = self.ensemble is not None and self.ensemble.restore(snapshot)
+        if usable:
+            self.model_seen = self.seen = max(self.model_seen, snapshot.seen)
+        return usable
+
+    def _restore_bars(self, payload: bytes) -> bool:
+        try:
+            opened = bars.unpack(self.market.id, payload)
+        except ValueError:
+            return False
+        for bar in opened:
+            self.older, self.bar = (self.bar if self.bar.due_seen else None), bar
+        return True
+
+    def position(self, feature: Feature, price: float, at: int) -> float:
+        """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band."""
+        row = self.band.at(at) if self.band is not None else None
+        if row is None:
+            return NAN
+        if abs(price - (row.lower + row.upper) / 2.0) < (row.upper - row.lower) / 4.0:
+            return INSIDE
+        over = (price - row.upper) / row.upper
+        under = (row.lower - price) / row.lower
+        if feature == OVER:
+            return over
+        return under if feature == UNDER else max(over, under)
