@@ -1,0 +1,1 @@
+"""PostgreSQL and TimescaleDB behind the ports; asyncpg only here."""

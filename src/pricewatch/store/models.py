@@ -1,0 +1,95 @@
+"""Model state, forecasts and scores, in PostgreSQL."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+
+from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.store.pool import Connection, Database
+from pricewatch.store.sql import load
+
+SQL = load("models")
+
+
+class PostgresModelStore:
+    """Keeps `ModelStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """The newest snapshot per (market, model) replaces an older one (never a newer one)."""
+        await self._database.execute(
+            SQL["save_snapshots"],
+            [one.market for one in snapshots],
+            [one.model for one in snapshots],
+            [one.schema for one in snapshots],
+            [one.seen for one in snapshots],
+            [one.payload for one in snapshots],
+        )
+
+    async def snapshots(self) -> list[Snapshot]:
+        """The newest snapshot of every (market, model)."""
+        return [Snapshot(*row) for row in await self._database.fetch(SQL["snapshots"])]
+
+    async def save_forecast(self, forecast: Forecast) -> None:
+        """Store a version with all its rows in one transaction; a version already there is kept."""
+
+        async def write(connection: Connection) -> None:
+            await connection.execute(
+                SQL["save_version"],
+                *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
+                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires),
+            )
+            await connection.execute(
+                SQL["save_rows"],
+                forecast.version,
+                [row.at for row in forecast.rows],
+                [row.centre for row in forecast.rows],
+                [row.lower for row in forecast.rows],
+                [row.upper for row in forecast.rows],
+            )
+
+        await self._database.transaction(write)
+
+    async def activate(self, activations: Sequence[Activation]) -> None:
+        """Journal from where in the order a version is used; doing so again changes nothing."""
+        await self._database.execute(
+            SQL["activate"],
+            [one.market for one in activations],
+            [one.version for one in activations],
+            [one.from_seen for one in activations],
+        )
+
+    async def active_forecasts(self, at_seen: int) -> list[tuple[Activation, Forecast]]:
+        """Per market the activation in force at that place in the order, with its forecast; later ones too."""
+        activations = [Activation(*row) for row in await self._database.fetch(SQL["active"], at_seen)]
+        forecasts = await self._forecasts({one.version for one in activations})
+        return [(one, forecasts[one.version]) for one in activations]
+
+    async def forecast(self, market: int) -> Forecast | None:
+        """The newest stored forecast of a market."""
+        version = await self._database.fetchval(SQL["newest"], market)
+        return None if version is None else (await self._forecasts({version}))[version]
+
+    async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
+        """Upsert, the higher score wins."""
+        await self._database.execute(
+            SQL["save_bar_scores"],
+            [one.market for one in scores],
+            [one.at for one in scores],
+            [one.score for one in scores],
+            [one.model for one in scores],
+            [one.seen for one in scores],
+        )
+
+    async def _forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
+        wanted = list(versions)
+        if not wanted:
+            return {}
+        rows: dict[uuid.UUID, list[ForecastRow]] = {version: [] for version in wanted}
+        for version, *numbers in await self._database.fetch(SQL["rows"], wanted):
+            rows[version].append(ForecastRow(*numbers))
+        found = await self._database.fetch(SQL["versions"], wanted)
+        return {row["version"]: Forecast(**row, rows=rows[row["version"]]) for row in found}

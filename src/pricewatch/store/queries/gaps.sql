@@ -1,0 +1,9 @@
+-- name: declare
+INSERT INTO gap (instrument_id, first_key, last_key, from_at, to_at, reason, opened_seen)
+VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id;
+
+-- name: close
+UPDATE gap SET closed_seen = $2, filled_at = now() WHERE id = $1 AND closed_seen IS NULL;
+
+-- name: open
+SELECT id, instrument_id, first_key, last_key, from_at, to_at, reason FROM gap WHERE closed_seen IS NULL ORDER BY id;

@@ -1,0 +1,53 @@
+-- name: save_snapshots
+INSERT INTO model_snapshot AS old (instrument_id, model, schema, seen, payload)
+SELECT DISTINCT ON (instrument_id, model) instrument_id, model, schema, seen, payload
+FROM unnest($1::int[], $2::text[], $3::int[], $4::bigint[], $5::bytea[])
+     AS fresh (instrument_id, model, schema, seen, payload)
+ORDER BY instrument_id, model, seen DESC
+ON CONFLICT (instrument_id, model) DO UPDATE
+SET schema = excluded.schema, seen = excluded.seen, payload = excluded.payload
+WHERE excluded.seen >= old.seen;
+
+-- name: snapshots
+SELECT instrument_id, model, schema, seen, payload FROM model_snapshot ORDER BY instrument_id, model;
+
+-- name: save_version
+INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (version) DO NOTHING;
+
+-- name: save_rows
+INSERT INTO forecast_row (version, at, centre, lower, upper)
+SELECT $1, * FROM unnest($2::bigint[], $3::float8[], $4::float8[], $5::float8[])
+ON CONFLICT (version, at) DO NOTHING;
+
+-- name: activate
+INSERT INTO model_activation (instrument_id, version, from_seen)
+SELECT * FROM unnest($1::int[], $2::uuid[], $3::bigint[])
+ON CONFLICT (instrument_id, from_seen) DO NOTHING;
+
+-- name: active
+SELECT instrument_id, version, from_seen FROM model_activation a
+WHERE from_seen >= coalesce(
+    (SELECT max(from_seen) FROM model_activation b WHERE b.instrument_id = a.instrument_id AND b.from_seen <= $1), $1)
+ORDER BY from_seen, instrument_id;
+
+-- name: newest
+SELECT version FROM model_version WHERE instrument_id = $1 ORDER BY place DESC LIMIT 1;
+
+-- name: versions
+SELECT version, instrument_id AS market, model, trained_from, trained_to, rows_used, level, step, expires
+FROM model_version WHERE version = ANY ($1::uuid[]);
+
+-- name: rows
+SELECT version, at, centre, lower, upper FROM forecast_row WHERE version = ANY ($1::uuid[]) ORDER BY version, at;
+
+-- name: save_bar_scores
+INSERT INTO bar_score AS old (instrument_id, at, score, model, seen)
+SELECT DISTINCT ON (instrument_id, at) instrument_id, at, score, model, seen
+FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::text[], $5::bigint[])
+     AS fresh (instrument_id, at, score, model, seen)
+ORDER BY instrument_id, at, score DESC
+ON CONFLICT (instrument_id, at) DO UPDATE
+SET score = excluded.score, model = excluded.model, seen = excluded.seen
+WHERE excluded.score > old.score;

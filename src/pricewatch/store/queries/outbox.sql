@@ -1,0 +1,63 @@
+-- name: claim
+WITH due AS (
+    SELECT id, greatest(not_before, lease_until) AS since FROM delivery
+    WHERE channel = $1 AND state IN ('queued', 'sending') AND greatest(not_before, lease_until) <= $2
+    ORDER BY greatest(not_before, lease_until), number
+    LIMIT $3
+    FOR UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE delivery SET state = 'sending', attempts = attempts + 1, lease_until = $4, lease_token = $5
+    FROM due WHERE delivery.id = due.id
+    RETURNING
+        delivery.id, number, account_id, signal_id, channel, target, attempts, queued_at, lease_token, since
+), begun AS (
+    INSERT INTO delivery_attempt (delivery_id, attempt, account_id, begun_at)
+    SELECT id, attempts, account_id, $2 FROM taken
+)
+SELECT taken.id, taken.account_id, channel, target, attempts, queued_at, lease_token, payload
+FROM taken JOIN signal ON signal.id = taken.signal_id
+ORDER BY since, number;
+
+-- name: sent
+WITH marked AS (
+    UPDATE delivery SET state = 'sent', reply = $3, sent_at = $4, lease_until = 0
+    WHERE id = $1 AND lease_token = $2 AND state IN ('sending', 'sent')
+    RETURNING id, attempts
+)
+UPDATE delivery_attempt AS a SET outcome = 'sent', detail = $3, ended_at = $4
+FROM marked WHERE a.delivery_id = marked.id AND a.attempt = marked.attempts
+RETURNING true;
+
+-- name: retry
+WITH marked AS (
+    UPDATE delivery SET state = 'queued', last_error = $3, not_before = $5, lease_until = 0
+    WHERE id = $1 AND lease_token = $2 AND state IN ('sending', 'queued')
+    RETURNING id, attempts
+)
+UPDATE delivery_attempt AS a SET outcome = 'retry', detail = $3, ended_at = $4
+FROM marked WHERE a.delivery_id = marked.id AND a.attempt = marked.attempts
+RETURNING true;
+
+-- name: dead
+WITH marked AS (
+    UPDATE delivery SET state = 'dead', last_error = $3, lease_until = 0
+    WHERE id = $1 AND lease_token = $2 AND state IN ('sending', 'dead')
+    RETURNING id, attempts
+)
+UPDATE delivery_attempt AS a SET outcome = 'dead', detail = $3, ended_at = $4
+FROM marked WHERE a.delivery_id = marked.id AND a.attempt = marked.attempts
+RETURNING true;
+
+-- name: revive
+UPDATE delivery SET state = 'queued', not_before = $2, lease_token = NULL WHERE id = $1 AND state = 'dead'
+RETURNING id;
+
+-- name: listing
+SELECT id, signal_id, channel, target, state, attempts, queued_at, not_before, sent_at, last_error
+FROM delivery
+WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR state = $2)
+ORDER BY number DESC
+LIMIT $3;
+
+-- name: counts
+SELECT state, count(*) AS deliveries FROM delivery GROUP BY state;
