@@ -1,0 +1,1 @@
+"""The bus port's two keepers: in process and Redis Streams."""
