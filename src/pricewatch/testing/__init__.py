@@ -1,0 +1,1 @@
+"""In-memory keepers of every port, and builders, for tests."""

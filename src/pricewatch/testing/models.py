@@ -1,0 +1,58 @@
+"""An in-memory keeper of the model store."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+
+from pricewatch.domain.model import Activation, BarScore, Forecast, Snapshot
+
+
+class MemoryModelStore:
+    """Keeps `ModelStore`."""
+
+    def __init__(self) -> None:
+        self.bar_scores: dict[tuple[int, int], BarScore] = {}
+        self._snapshots: dict[tuple[int, str], Snapshot] = {}
+        self._forecasts: dict[uuid.UUID, Forecast] = {}
+        self._activations: dict[tuple[int, int], Activation] = {}
+
+    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
+        """The newest snapshot per (market, model) replaces an older one (never a newer one)."""
+        for one in snapshots:
+            known = self._snapshots.get((one.market, one.model))
+            if known is None or one.seen >= known.seen:
+                self._snapshots[one.market, one.model] = one
+
+    async def snapshots(self) -> list[Snapshot]:
+        """The newest snapshot of every (market, model)."""
+        return [self._snapshots[place] for place in sorted(self._snapshots)]
+
+    async def save_forecast(self, forecast: Forecast) -> None:
+        """Store a version with all its rows in one transaction; a version already there is kept."""
+        self._forecasts.setdefault(forecast.version, forecast)
+
+    async def activate(self, activations: Sequence[Activation]) -> None:
+        """Journal from where in the order a version is used."""
+        for one in activations:
+            self._activations.setdefault((one.market, one.from_seen), one)
+
+    async def active_forecasts(self, at_seen: int) -> list[tuple[Activation, Forecast]]:
+        """Per market the activation in force at that place in the order, with its forecast; later ones too."""
+        in_force = {market: from_seen for market, from_seen in sorted(self._activations) if from_seen <= at_seen}
+        return [
+            (one, self._forecasts[one.version])
+            for one in sorted(self._activations.values(), key=lambda one: (one.from_seen, one.market))
+            if one.from_seen > at_seen or one.from_seen == in_force.get(one.market)
+        ]
+
+    async def forecast(self, market: int) -> Forecast | None:
+        """The newest stored forecast of a market."""
+        return next((one for one in reversed(self._forecasts.values()) if one.market == market), None)
+
+    async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
+        """Upsert, the higher score wins."""
+        for one in scores:
+            known = self.bar_scores.get((one.market, one.at))
+            if known is None or one.score > known.score:
+                self.bar_scores[one.market, one.at] = one

@@ -1,0 +1,146 @@
+"""Deliveries owed, in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+
+import msgspec
+
+from pricewatch.domain.errors import NotFound
+from pricewatch.domain.signal import Signal
+from pricewatch.domain.time import SECOND
+from pricewatch.ports.clock import Clock
+from pricewatch.ports.outbox import Delivery, DeliveryRow, DeliveryState
+
+
+def delivery_id(signal: uuid.UUID, channel: str, target: str) -> uuid.UUID:
+    """A version 8 UUID: the same delivery has the same id however often it is queued."""
+    digest = hashlib.sha256(f"{signal}/{channel}/{target}".encode()).hexdigest()
+    return uuid.UUID(f"{digest[:12]}8{digest[13:16]}8{digest[17:32]}")
+
+
+class _Owed(msgspec.Struct):
+    signal: Signal
+    row: DeliveryRow
+    lease_until: int = 0
+    token: uuid.UUID | None = None
+    reply: str | None = None
+
+    @property
+    def due(self) -> int:
+        return max(self.row.not_before, self.lease_until)
+
+
+class MemoryOutbox:
+    """Keeps `ports.outbox.Outbox`; the journal's keeper queues."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._owed: dict[uuid.UUID, _Owed] = {}
+
+    def queue(self, signal: Signal, channel: str, target: str) -> None:
+        """For the journal: what is there already is left alone."""
+        now = self._clock.now()
+        row = DeliveryRow(
+            id=delivery_id(signal.id, channel, target),
+            signal_id=signal.id,
+            channel=channel,
+            target=target,
+            state=DeliveryState.QUEUED,
+            attempts=0,
+            queued=now,
+            not_before=now,
+            sent=None,
+            last_error=None,
+        )
+        self._owed.setdefault(row.id, _Owed(signal, row))
+
+    async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
+        """As the port says: the longest due first."""
+        now, token = self._clock.now(), uuid.uuid4()
+        open_states = {DeliveryState.QUEUED, DeliveryState.SENDING}
+        open_ones = (owed for owed in self._owed.values() if owed.row.state in open_states)
+        due = sorted((owed for owed in open_ones if owed.row.channel == channel and owed.due <= now), key=_due)
+        for owed in due[:limit]:
+            owed.token, owed.lease_until = token, now + round(lease * SECOND)
+            _change(owed, state=DeliveryState.SENDING, attempts=owed.row.attempts + 1)
+        return [_delivery(owed, token) for owed in due[:limit]]
+
+    async def sent(self, delivery: Delivery, reply: str) -> bool:
+        """As the port says."""
+        is_mine = self._mark(delivery, DeliveryState.SENT, sent=self._clock.now())
+        if is_mine:
+            self._owed[delivery.id].reply = _plain(reply)
+        return is_mine
+
+    def reply(self, delivery: uuid.UUID) -> str | None:
+        """For tests: what the other side said when it accepted this delivery."""
+        return self._owed[delivery].reply
+
+    async def retry(self, delivery: Delivery, error: str, *, delay: float) -> bool:
+        """As the port says."""
+        not_before = self._clock.now() + round(delay * SECOND)
+        return self._mark(delivery, DeliveryState.QUEUED, not_before=not_before, last_error=_plain(error))
+
+    async def dead(self, delivery: Delivery, error: str) -> bool:
+        """As the port says."""
+        return self._mark(delivery, DeliveryState.DEAD, last_error=_plain(error))
+
+    async def revive(self, delivery: uuid.UUID) -> None:
+        """As the port says; its attempts go on counting."""
+        owed = self._owed.get(delivery)
+        if owed is None or owed.row.state is not DeliveryState.DEAD:
+            raise NotFound(f"there is no dead letter {delivery}")
+        owed.token = None
+        _change(owed, state=DeliveryState.QUEUED, not_before=self._clock.now())
+
+    async def listing(
+        self, account: uuid.UUID | None = None, *, state: DeliveryState | None = None, limit: int = 100
+    ) -> Sequence[DeliveryRow]:
+        """As the port says."""
+        newest = reversed(self._owed.values())
+        wanted = (owed.row for owed in newest if account is None or owed.signal.account_id == account)
+        return [row for row in wanted if state is None or row.state is state][:limit]
+
+    async def counts(self) -> dict[DeliveryState, int]:
+        """Every state is there, also with 0."""
+        found = dict.fromkeys(DeliveryState, 0)
+        for owed in self._owed.values():
+            found[owed.row.state] += 1
+        return found
+
+    def _mark(self, delivery: Delivery, state: DeliveryState, **changes: object) -> bool:
+        """A mark made twice under one lease counts as one."""
+        owed = self._owed.get(delivery.id)
+        if owed is None or owed.token != delivery.token or owed.row.state not in {DeliveryState.SENDING, state}:
+            return False
+        owed.lease_until = 0
+        _change(owed, state=state, **changes)
+        return True
+
+
+def _due(owed: _Owed) -> int:
+    return owed.due
+
+
+def _change(owed: _Owed, **changes: object) -> None:
+    owed.row = msgspec.structs.replace(owed.row, **changes)
+
+
+def _delivery(owed: _Owed, token: uuid.UUID) -> Delivery:
+    return Delivery(
+        id=owed.row.id,
+        account_id=owed.signal.account_id,
+        channel=owed.row.channel,
+        target=owed.row.target,
+        signal=owed.signal,
+        attempts=owed.row.attempts,
+        queued=owed.row.queued,
+        token=token,
+    )
+
+
+def _plain(text: str) -> str:
+    return text[:2_000].replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
