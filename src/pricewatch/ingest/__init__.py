@@ -1,0 +1,1 @@
+"""Venue connections: frames in, ticks out, reconnects and refills."""

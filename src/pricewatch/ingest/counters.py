@@ -1,0 +1,50 @@
+"""What one venue's ingest counted: plain integers, read at scrape."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+
+class Counters:
+    """`received == offered + duplicates + sum(rejected) + held`, at every moment between two frames."""
+
+    __slots__ = (
+        "bad_frames",
+        "connects",
+        "duplicates",
+        "frames",
+        "gaps_declared",
+        "gaps_opened",
+        "history_failures",
+        "history_requests",
+        "ignored",
+        "offered",
+        "quotes",
+        "quotes_rejected",
+        "received",
+        "reconnects",
+        "refilled",
+        "rejected",
+    )
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.ignored = 0
+        self.bad_frames = 0
+        self.connects = 0
+        self.reconnects = 0
+        self.received = 0
+        self.offered = 0
+        self.duplicates = 0
+        self.rejected: Counter[str] = Counter()
+        self.quotes = 0
+        self.quotes_rejected: Counter[str] = Counter()
+        self.refilled = 0
+        self.gaps_opened = 0
+        self.gaps_declared = 0
+        self.history_requests = 0
+        self.history_failures = 0
+
+    def numbers(self) -> dict[str, int]:
+        """Every plain counter by name."""
+        return {name: value for name in self.__slots__ if isinstance(value := getattr(self, name), int)}

@@ -1,0 +1,161 @@
+"""One market between the adapter and the sink: gate, sequence, and holding back behind a hole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from operator import attrgetter
+
+import msgspec
+
+from pricewatch.domain.market import Flag, Market, Quote, Trade
+from pricewatch.engine.gate import Limits, check
+from pricewatch.ingest.counters import Counters
+from pricewatch.ingest.sequence import Hole, Sequence, Verdict
+from pricewatch.ports.ticks import TickSink
+
+_HISTORY = int(Flag.HISTORY)
+_LATE = int(Flag.LATE)
+
+
+class MarketFeed:
+    """Lives as long as the process: what has been seen survives reconnects. Synchronous throughout."""
+
+    def __init__(
+        self,
+        market: Market,
+        sequence: Sequence,
+        *,
+        sink: TickSink,
+        limits: Limits,
+        counters: Counters,
+        hole_found: Callable[[MarketFeed, Hole, int], bool],
+        capacity: int,
+    ) -> None:
+        self.market = market
+        self.sequence = sequence
+        self.last_received = 0
+        """Arrival of the last frame that concerned this market; 0 for never."""
+        self.last_at = 0
+        """Venue time of the newest trade accepted; where a refill by time begins."""
+        self.trades_live = 0
+        self._sink = sink
+        self._limits = limits
+        self._counters = counters
+        self._hole_found = hole_found
+        self._capacity = capacity
+        self._held: list[Trade] | None = None
+        self._found: list[Trade] = []
+        self._announced = 0
+        self._first_received = 0
+
+    @property
+    def held(self) -> int:
+        """Trades received but waiting behind a hole."""
+        return len(self._found) + (len(self._held) if self._held is not None else 0)
+
+    @property
+    def holding(self) -> bool:
+        """Whether live trades wait."""
+        return self._held is not None
+
+    def trade(self, trade: Trade) -> None:
+        """One live trade, now."""
+        counters = self._counters
+        counters.received += 1
+        self.last_received = trade.received
+        self.trades_live += 1
+        reason = check(trade, trade.received, self._limits)
+        if reason is not None:
+            counters.rejected[reason] += 1
+            return
+        if self.sequence.high is None:
+            self._first_received = trade.received
+        verdict = self.sequence.admit(trade.key)
+        if verdict is Verdict.DUPLICATE:
+            counters.duplicates += 1
+            return
+        if trade.flags & _HISTORY and trade.received != self._first_received:
+            # A venue's snapshot is history only in the very first frame; later it is news like any other.
+            trade = msgspec.structs.replace(trade, flags=trade.flags & ~_HISTORY)
+        before, self.last_at = self.last_at, max(self.last_at, trade.at)
+        if isinstance(verdict, Hole):
+            self._open(verdict, before)
+        if self._held is None:
+            counters.offered += 1
+            self._sink.offer(trade)
+            return
+        self._held.append(trade)
+        if len(self._held) > self._capacity:
+            self.release()
+
+    def quote(self, quote: Quote) -> None:
+        """One quote, now; quotes never wait."""
+        self.last_received = quote.received
+        reason = check(quote, quote.received, self._limits)
+        if reason is not None:
+            self._counters.quotes_rejected[reason] += 1
+            return
+        self._counters.quotes += 1
+        self._sink.offer(quote)
+
+    def blind(self) -> None:
+        """The connection is gone."""
+        self._sink.blind(self.market.id)
+
+    def sighted(self) -> None:
+        """Connected, and compared with the venue's history."""
+        self._sink.sighted(self.market.id)
+
+    def announced(self, key: int) -> None:
+        """The venue says its newest trade is `key`; still unseen at the next such word, it is a hole."""
+        behind, self._announced = self._announced, key
+        high = self.sequence.high
+        if high is not None and high < behind <= key and (hole := self.sequence.extend(behind)) is not None:
+            self._open(hole, self.last_at)
+
+    def late(self, trades: Iterable[Trade], *, now: int) -> int:
+        """Trades from the venue's history, oldest first; returns how many were news.
+
+        While live trades wait, these wait in front of them.
+        """
+        news = 0
+        for trade in trades:
+            self._counters.received += 1
+            reason = check(trade, now, self._limits)
+            if reason is not None:
+                self._counters.rejected[reason] += 1
+                self.sequence.settle(trade.key)
+                continue
+            before = self.last_at
+            verdict = self.sequence.admit(trade.key)
+            if verdict is Verdict.DUPLICATE:
+                self._counters.duplicates += 1
+                continue
+            if isinstance(verdict, Hole):
+                self._open(verdict, before)
+            self.last_at = max(before, trade.at)
+            news += 1
+            self._counters.refilled += 1
+            self._pass_late(msgspec.structs.replace(trade, flags=trade.flags | _LATE))
+        return news
+
+    def release(self) -> None:
+        """Hand over what was found and what waited, oldest first, and wait no more."""
+        waiting = [*self._found, *(self._held or ())]
+        self._found, self._held = [], None
+        waiting.sort(key=attrgetter("key"))
+        for trade in waiting:
+            self._counters.offered += 1
+            self._sink.offer(trade)
+
+    def _pass_late(self, trade: Trade) -> None:
+        if self._held is not None:
+            self._found.append(trade)
+            return
+        self._counters.offered += 1
+        self._sink.offer(trade)
+
+    def _open(self, hole: Hole, since: int) -> None:
+        self._counters.gaps_opened += 1
+        if self._hole_found(self, hole, since) and self._held is None:
+            self._held = []

@@ -1,0 +1,119 @@
+"""What an operator may set about venue connections."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pricewatch.domain.errors import Invalid
+from pricewatch.exchanges.registry import EXCHANGES
+from pricewatch.exchanges.symbols import canonical
+
+
+class VenueSettings(BaseModel):
+    """One venue: what to listen to, where, and how patiently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(default=True, description="Whether to connect to this venue.")
+    symbols: tuple[str, ...] = Field(default=(), description="Canonical symbols (`BTC-USD`) to subscribe to.")
+    socket_url: str = Field(default="", description="WebSocket address; empty: the venue's public one.")
+    rest_url: str = Field(default="", description="REST address; empty: the venue's public one.")
+    history: bool = Field(default=True, description="Whether to ask REST for missing trades and past candles.")
+
+    connect_timeout: float = Field(default=10.0, gt=0, description="Seconds a connection may take to open.")
+    subscribe_timeout: float = Field(
+        default=5.0, gt=0, description="Seconds a subscription may stay unconfirmed before it is asked for again."
+    )
+    subscribe_retry_cap: float = Field(
+        default=300.0, gt=0, description="Longest seconds between repeats of an unconfirmed subscription."
+    )
+    refused_retry: float = Field(
+        default=3600.0, gt=0, description="Seconds after which a refused symbol is tried again on a new connection."
+    )
+    idle_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds without any frame after which a connection counts as dead."
+    )
+    ping_interval: float = Field(
+        default=20.0, ge=0, description="Seconds between WebSocket pings where the venue answers them; 0: none."
+    )
+    open_interval: float | None = Field(
+        default=None, ge=0, description="Least seconds between two connections opened; empty: the venue's own limit."
+    )
+    send_interval: float | None = Field(
+        default=None, ge=0, description="Least seconds between two messages sent; empty: the venue's own limit."
+    )
+    rotate_after: float = Field(
+        default=82_800.0,
+        gt=0,
+        description="Seconds after which a new connection replaces one, before the venue's own limit (24 h).",
+    )
+    reconcile_after: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds after connecting at which a market still silent is compared with the venue's history.",
+    )
+
+    backoff_base: float = Field(default=1.0, gt=0, description="Most seconds before the first reconnect.")
+    backoff_cap: float = Field(default=60.0, gt=0, description="Most seconds before any reconnect.")
+    forgive_after: float = Field(
+        default=60.0, gt=0, description="Seconds a connection must have lived for earlier failures to be forgotten."
+    )
+    attempts: int = Field(default=30, ge=1, description="Connection attempts allowed per `attempts_window`.")
+    attempts_window: float = Field(default=600.0, gt=0, description="Seconds over which attempts are counted.")
+
+    gap_hold: float = Field(
+        default=2.0, ge=0, description="Seconds live trades wait for the refill of a hole before them."
+    )
+    gap_hold_trades: int = Field(default=50_000, ge=1, description="Most live trades a market may hold meanwhile.")
+    max_gap: int = Field(default=100_000, ge=1, description="Largest hole, in trades, that is refilled.")
+    refill_deadline: float = Field(
+        default=3600.0, gt=0, description="Seconds after which a hole that could not be refilled stays declared."
+    )
+    refill_backoff: float = Field(default=0.25, gt=0, description="Seconds before the first repeat of a refill.")
+    refill_backoff_cap: float = Field(default=60.0, gt=0, description="Most seconds between repeats of a refill.")
+    history_timeout: float = Field(default=10.0, gt=0, description="Seconds one REST request may take.")
+    history_interval: float | None = Field(
+        default=None, ge=0, description="Least seconds between REST requests; empty: the venue's own limit."
+    )
+
+
+class IngestSettings(BaseModel):
+    """Section `ingest`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transport: Literal["websockets", "aiohttp"] = Field(
+        default="websockets", description="WebSocket client library for the venues."
+    )
+    compression: bool = Field(default=False, description="Whether to offer permessage-deflate to the venues.")
+    max_frame: int = Field(default=10 * 1024 * 1024, ge=1024, description="Largest frame accepted, in bytes.")
+    max_ahead: float = Field(
+        default=5.0, ge=0, description="Seconds a trade's time may lie ahead of ours, beyond the measured skew."
+    )
+    max_skew: float = Field(default=60.0, ge=0, description="Largest measured clock skew that is allowed for, in s.")
+    backfill_candles: int = Field(
+        default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
+    )
+    venues: dict[str, VenueSettings] = Field(
+        default_factory=lambda: {
+            "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),
+            "kraken": VenueSettings(symbols=("BTC-USD", "ETH-USD")),
+        },
+        description="Settings by venue: " + ", ".join(sorted(EXCHANGES)) + ".",
+    )
+
+    @field_validator("venues")
+    @classmethod
+    def _known_venues(cls, venues: dict[str, VenueSettings]) -> dict[str, VenueSettings]:
+        for name, venue in venues.items():
+            if name not in EXCHANGES:
+                raise ValueError(f"unknown venue {name!r}; known: {', '.join(sorted(EXCHANGES))}")
+            try:
+                symbols = tuple(dict.fromkeys(canonical(symbol) for symbol in venue.symbols))
+            except Invalid as error:
+                raise ValueError(f"{name}: {error}") from error
+            if symbols != venue.symbols:
+                venues[name] = venue.model_copy(update={"symbols": symbols})
+        return venues

@@ -1,0 +1,1 @@
+"""WebSocket client libraries behind the Connection port."""
