@@ -1,0 +1,411 @@
+"""The owner of the order: every accepted tick gets its place, is stored, evaluated and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from pricewatch.domain.errors import Unavailable
+from pricewatch.domain.market import Market, Quote, Tick, Trade
+from pricewatch.domain.model import Activation, Forecast
+from pricewatch.engine.evaluate import Engine
+from pricewatch.evaluation.committer import Committer
+from pricewatch.evaluation.recovery import active_rule, restore
+from pricewatch.evaluation.settings import EvaluationSettings
+from pricewatch.evaluation.sight import Sight
+from pricewatch.ports.clock import Clock
+from pricewatch.ports.journal import Journal, SignalSink
+from pricewatch.ports.models import ModelStore
+from pricewatch.ports.rules import RuleBook, StoredRule
+from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
+from pricewatch.telemetry.metrics import Sample
+
+log = structlog.get_logger(__name__)
+
+
+class Evaluation:
+    """The engine's shell (a `Part`, `TickSink`, `RuleChanges` and `ForecastSink`).
+
+    Between `offer` and the engine there is no queue, await or task: one frame runs as one synchronous chain.
+    """
+
+    name = "evaluation"
+
+    def __init__(
+        self,
+        settings: EvaluationSettings,
+        make_engine: Callable[[], Engine],
+        *,
+        clock: Clock,
+        owner: str,
+        writer: TickWriter,
+        ticks: TickLog,
+        history: History,
+        journal: Journal,
+        rules: RuleBook,
+        models: ModelStore,
+        tape: PriceTape,
+        signals: SignalSink,
+    ) -> None:
+        self._settings = settings
+        self._make_engine = make_engine
+        self._engine = make_engine()
+        self._clock = clock
+        self._owner = owner
+        self._writer = writer
+        self._ticks = ticks
+        self._history = history
+        self._journal = journal
+        self._rules = rules
+        self._models = models
+        self._tape = tape
+        self._signals = signals
+        self._markets: dict[int, Market] = {}
+        self._seen = 0
+        self._evaluated = 0
+        self._spool_due = False
+        self._wake = asyncio.Event()
+        self._rules_wake = asyncio.Event()
+        self._committer: Committer | None = None
+        self._recovered = False
+        self._tail: deque[tuple[int, Trade]] | None = None
+        self._later: deque[tuple[Activation, Forecast]] = deque()
+        self._sight = Sight(self._engine)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.trades = 0
+        self.quotes = 0
+        self.pauses = 0
+        self.unreadable_rules = 0
+
+    # -- start-up ---------------------------------------------------------------------------------------------------
+
+    async def recover(self, markets: Sequence[Market]) -> None:
+        """Claim the shard and bring the engine to the end of what is stored. Ticks may be offered afterwards.
+
+        Raises `Unavailable` when storage goes away meanwhile: then it may be called again from the beginning.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._engine = self._make_engine()
+        self._markets.clear()
+        self._sight = Sight(self._engine)
+        self._recovered = False
+        for market in markets:
+            self._markets[market.id] = market
+            self._engine.add_market(market)
+        claim = await self._journal.claim(self._settings.shard, self._owner)
+        self._committer = Committer(
+            self._engine,
+            claim,
+            journal=self._journal,
+            models=self._models,
+            spool=self._writer,
+            signals=self._signals,
+        )
+        self._seen = self._evaluated = max(claim.cursor, 0)
+        restored = await restore(
+            self._engine,
+            claim.cursor,
+            claim.shard,
+            markets=self._markets.keys(),
+            journal=self._journal,
+            rules=self._rules,
+            models=self._models,
+            history=self._history,
+            ticks=self._ticks,
+            take_up=self._take_up,
+        )
+        self.unreadable_rules = restored.unreadable
+        self._later = deque(restored.later)
+        await self._read_on()
+        self._activate_before(None)
+        self._sight.begin(self._markets)
+        self._recovered = True
+        log.info(
+            "evaluation.recovered",
+            term=claim.term,
+            rules=restored.rules,
+            relived=restored.history,
+            cursor=claim.cursor,
+            evaluated=self._evaluated,
+        )
+
+    async def _read_on(self) -> None:
+        """Evaluate what is stored beyond the cursor: what a crash or an outage of storage left behind."""
+        async for batch in self._ticks.read(self._evaluated):
+            for seen, trade in batch:
+                self._activate_before(seen)
+                if trade.market in self._markets:
+                    self._engine.trade(trade, seen, late=True)
+                self._evaluated = seen
+            self._seen = max(self._seen, self._evaluated)
+            if self._owned.waiting >= self._settings.max_uncommitted // 2:
+                await self._owned.commit(self._evaluated, self._clock.now)
+
+    def _activate_before(self, seen: int | None) -> None:
+        """Put the forecasts whose turn comes before `seen` into force, each at its place; all of them for None."""
+        while self._later and (seen is None or self._later[0][0].from_seen < seen):
+            activation, forecast = self._later.popleft()
+            self._engine.activate(forecast, activation.from_seen)
+            self._seen = max(self._seen, activation.from_seen)
+
+    @property
+    def _owned(self) -> Committer:
+        if self._committer is None:
+            raise RuntimeError("recover() comes before everything else")
+        return self._committer
+
+    # -- the synchronous chain --------------------------------------------------------------------------------------
+
+    def _next_seen(self) -> int:
+        seen = self._clock.now()
+        if seen <= self._seen:
+            seen = self._seen + 1
+        self._seen = seen
+        return seen
+
+    def offer(self, tick: Tick) -> None:
+        """Give the tick its place in the order, pack its row, evaluate it, show it."""
+        seen = self._next_seen()
+        if isinstance(tick, Trade):
+            self.trades += 1
+            self._writer.trade(tick, seen)
+            if not self._spool_due:
+                self._spool_soon()
+            if self._tail is not None:
+                self._tail.append((seen, tick))
+                return
+            self._trade(tick, seen)
+        else:
+            self.quotes += 1
+            self._writer.quote(tick, seen)
+            if self._tail is None:
+                self._quote(tick, seen)
+
+    def blind(self, market: int) -> None:
+        """Its timers wait until it is seen again: what was missed may yet break what they wait for."""
+        self._sight.blind(market)
+
+    def is_blind(self, market: int) -> bool:
+        """Whether ingest said that no connection brings this market's trades."""
+        return self._sight.is_blind(market)
+
+    def sighted(self, market: int) -> None:
+        """Nothing is missing any more: timers that came due meanwhile fire now."""
+        self._sight.sighted(market)
+
+    def _trade(self, trade: Trade, seen: int) -> None:
+        self._sight.trade(trade)
+        self._engine.trade(trade, seen)
+        self._evaluated = seen
+        self._tape.trade(trade, seen)
+        if self._engine.transitions:
+            self._wake.set()
+
+    def _quote(self, quote: Quote, seen: int) -> None:
+        self._engine.quote(quote, seen)
+        self._tape.quote(quote, seen)
+
+    def _spool_soon(self) -> None:
+        if self._loop is None:
+            raise RuntimeError("recover() comes before offer()")
+        self._spool_due = True
+        self._loop.call_later(self._settings.spool_interval, self._spool_now)
+
+    def _spool_now(self) -> None:
+        self._spool_due = False
+        self._spool()
+
+    def _spool(self) -> None:
+        """A full disk is told by the writer's own status; the cursor then stands, for a commit spools first."""
+        with contextlib.suppress(Unavailable):
+            self._writer.spool()
+
+    # -- commands, each with a place in the order -------------------------------------------------------------------
+
+    def rules_changed(self) -> None:
+        """Somebody changed a rule: look soon."""
+        self._rules_wake.set()
+
+    def _take_up(self, stored: StoredRule) -> int:
+        seen = self._next_seen()
+        self._owned.take_up(stored.id, stored.version, seen)
+        return seen
+
+    def forecast_ready(self, forecast: Forecast) -> None:
+        """Use a stored forecast from now on."""
+        activation = Activation(market=forecast.market, version=forecast.version, from_seen=self._next_seen())
+        if self._tail is None:
+            self._engine.activate(forecast, activation.from_seen)
+        else:  # the ticks before it are still to be evaluated
+            self._later.append((activation, forecast))
+        self._owned.activate(activation)
+        self._wake.set()
+
+    def _take_up_rules(self, pending: Iterable[StoredRule]) -> None:
+        for stored in pending:
+            seen = self._take_up(stored)
+            if stored.deleted:
+                self._engine.disarm(stored.id)
+                continue
+            active = active_rule(stored, seen)
+            if active is None:
+                self.unreadable_rules += 1
+                self._engine.disarm(stored.id)
+            else:
+                self._engine.arm(active)
+        if not self._owned.idle:
+            self._wake.set()
+
+    # -- the loops --------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit, fire timers, take up rules and save models until cancelled; then one last commit."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._commit_loop(), name="evaluation.commit")
+                group.create_task(self._timer_loop(), name="evaluation.timers")
+                group.create_task(self._rules_loop(), name="evaluation.rules")
+                group.create_task(self._model_loop(), name="evaluation.models")
+        finally:
+            self._spool()
+            if not self._owned.idle or self._owned.cursor < self._evaluated:
+                await self._owned.commit(self._evaluated, self._clock.now)
+
+    async def _commit_loop(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.checkpoint_interval):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._owned.idle and self._owned.cursor >= self._evaluated and self._tail is None:
+                continue
+            if await self._owned.commit(self._evaluated, self._clock.now):
+                if self._tail is not None:
+                    await self._resume()
+                continue
+            if self._owned.waiting > self._settings.max_uncommitted:
+                self._pause()
+            await asyncio.sleep(self._settings.commit_retry)
+            self._wake.set()
+
+    def _pause(self) -> None:
+        """Too much waits for storage: from here on ticks are only spooled, and the cursor stands."""
+        if self._tail is None:
+            self.pauses += 1
+            self._tail = deque(maxlen=self._settings.catch_up_tail)
+            log.warning("evaluation.paused", waiting=self._owned.waiting)
+
+    async def _resume(self) -> None:
+        """Evaluate what was only stored, then join the live ticks without a hole."""
+        while self._tail is not None:
+            try:
+                await self._writer.drain()
+                await self._read_on()
+            except Unavailable as error:
+                log.warning("evaluation.catch_up_failed", error=str(error))
+                return
+            tail = self._tail
+            if len(tail) < self._settings.catch_up_tail or tail[0][0] <= self._evaluated:
+                self._tail = None
+                for seen, trade in tail:
+                    if seen > self._evaluated:
+                        self._activate_before(seen)
+                        self._trade(trade, seen)
+                self._activate_before(None)
+                self._rules_wake.set()
+                log.info("evaluation.resumed", evaluated=self._evaluated)
+
+    async def _timer_loop(self) -> None:
+        release: int | None = self._clock.now() + round(self._settings.recovery_hold * 1e6)
+        while True:
+            await asyncio.sleep(self._settings.timer_interval)
+            now = self._clock.now()
+            if self._tail is not None:
+                continue
+            if release is not None and now >= release:
+                release = None
+                self._sight.release_unreported()
+            if now > self._seen:
+                self._seen = now
+                self._engine.advance(now)
+                self._evaluated = now
+                if self._engine.transitions:
+                    self._wake.set()
+
+    async def _rules_loop(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.rules_interval):
+                    await self._rules_wake.wait()
+            except TimeoutError:
+                pass
+            self._rules_wake.clear()
+            known = self._owned.taken_up  # before we ask: what is committed while we wait must not be taken up twice
+            try:
+                pending = await self._rules.pending()
+            except Unavailable as error:
+                log.debug("rules.unavailable", error=str(error))
+                continue
+            if self._tail is not None:
+                continue  # the ticks before its place are still to be evaluated; `_resume` wakes us
+            self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
+
+    async def _model_loop(self) -> None:
+        """A few markets at a time, so that saving never holds the loop."""
+        at = 0
+        markets = list(self._markets)
+        share = max(1, -(-len(markets) // 50))
+        pause = self._settings.snapshot_interval / max(1, -(-len(markets) // share))
+        while True:
+            await asyncio.sleep(pause)
+            chosen = markets[at : at + share]
+            at = at + share if at + share < len(markets) else 0
+            for market in chosen:
+                self._owned.keep(self._engine.snapshot(market))
+            try:
+                await self._owned.save_models()
+            except Unavailable as error:
+                log.debug("models.unsaved", error=str(error))
+
+    # -- what it tells ----------------------------------------------------------------------------------------------
+
+    def status(self) -> Mapping[str, Any]:
+        """Where evaluation stands."""
+        committer = self._committer
+        return {
+            "owner": self._owner,
+            "seen": self._seen,
+            "evaluated": self._evaluated,
+            "cursor": committer.cursor if committer else None,
+            "uncommitted": committer.waiting if committer else 0,
+            "signals": committer.emitted if committer else 0,
+            "unreadable_rules": self.unreadable_rules,
+            "paused": self._tail is not None,
+            "storage": "down" if committer and committer.down_since is not None else "up",
+        }
+
+    def trouble(self) -> str | None:
+        """Not recovered yet, or storage away for so long that evaluation stands."""
+        if not self._recovered:
+            return "evaluation has not recovered yet"
+        if self._tail is not None:
+            return "evaluation waits for storage: too many rule changes are uncommitted"
+        return None
+
+    def samples(self) -> Iterable[Sample]:
+        """Counters of the chain."""
+        yield Sample("trades", self.trades, help="Trades given a place in the order")
+        yield Sample("quotes", self.quotes, help="Quotes given a place in the order")
+        yield Sample("pauses", self.pauses, help="Times evaluation had to wait for storage")
+        yield Sample("unreadable_rules", self.unreadable_rules, "gauge", help="Stored rules that cannot be read")
+        if self._committer is not None:
+            yield Sample("commits", self._committer.committed, help="Committed changes")
+            yield Sample("signals", self._committer.emitted, help="Signals committed")
+            yield Sample("uncommitted", self._committer.waiting, "gauge", help="Rule changes waiting for storage")
