@@ -1,0 +1,1 @@
+"""Prophet refits in worker processes."""
