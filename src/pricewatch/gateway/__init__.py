@@ -1,0 +1,1 @@
+"""REST, the WebSocket feed and the live page, on one port."""

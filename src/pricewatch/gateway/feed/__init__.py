@@ -1,0 +1,1 @@
+"""The feed session (no I/O) and its socket."""

@@ -1,0 +1,120 @@
+"""One connected client: its session's steps carried out on its outlet."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from pricewatch.domain.errors import Unavailable
+from pricewatch.domain.signal import FeedEntry
+from pricewatch.gateway.auth import Identity
+from pricewatch.gateway.board import Selection
+from pricewatch.gateway.feed.outlet import Message, Outlet, framed
+from pricewatch.gateway.feed.session import Hang, More, Open, Prices, Say, Session, Status, Step
+from pricewatch.gateway.feed.subscription import Opening, Plan, Signals
+from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.ports.journal import FeedLog
+
+
+class Switchboard(Protocol):
+    """Where links stand together: who wants which prices, and what the status is."""
+
+    def prices(self, link: Link, selection: Selection) -> None:
+        """The link's ticker selection is now this one."""
+        ...
+
+    def status_frame(self) -> bytes:
+        """The parts' status as a frame."""
+        ...
+
+
+class Link:
+    """Joins a session (what to do) and an outlet (how it goes out); reads the log where the session asks."""
+
+    def __init__(
+        self,
+        session: Session,
+        outlet: Outlet,
+        identity: Identity,
+        *,
+        board: Switchboard,
+        log: FeedLog,
+        settings: GatewaySettings,
+        group: asyncio.TaskGroup,
+    ) -> None:
+        self.session = session
+        self.outlet = outlet
+        self.identity = identity
+        self.pending: set[int] = set()
+        """Markets whose newest price did not go out because the client lagged."""
+        self.is_welcome = False
+        """The welcome went out: heartbeats may follow."""
+        self._board = board
+        self._log = log
+        self._settings = settings
+        self._group = group
+
+    def perform(self, steps: list[Step]) -> None:
+        """Carry out what the session decided; frames that follow each other go out in one write."""
+        saying: list[bytes] = []
+        for step in steps:
+            if isinstance(step, Say):
+                saying.append(framed(step.frame))
+                continue
+            self._say(saying)
+            saying = []
+            self._act(step)
+        self._say(saying)
+
+    def deliver(self, signals: Signals, plan: Plan, message: Message, newest: int) -> bool:
+        """Live signals. True when the message went out or is queued (its `landed` will be called)."""
+        if plan.is_hole or (self.outlet.is_exceeded_by(message) and self.outlet.is_idle()):
+            # More than the bound at once is no fault of a client that keeps up: it reads the log, as after a hole.
+            signals.fall_behind(newest)
+            self.perform(self.session.after_reading())
+            return False
+        if plan.frames and not self.outlet.send(message):
+            return False
+        signals.follow(plan)
+        return bool(plan.frames)
+
+    def _say(self, frames: list[bytes]) -> None:
+        if frames:
+            self.outlet.send(Message(b"".join(frames), len(frames)))
+
+    def _act(self, step: Open | More | Prices | Status | Hang) -> None:
+        match step:
+            case Open() | More():
+                self._group.create_task(self._read(step), name="feed.read")
+            case Prices(selection):
+                self._board.prices(self, selection)
+            case Status(on):
+                if on:
+                    self._say([framed(self._board.status_frame())])
+            case Hang(code):
+                self.outlet.end(code)
+
+    async def _read(self, step: Open | More) -> None:
+        """Answer the session from the log, however long it is away. A backlog waits for the client, page by page."""
+        while not self.outlet.ended.is_set():
+            try:
+                found = await (self._opening() if isinstance(step, Open) else self._page(step))
+            except Unavailable:
+                await asyncio.sleep(self._settings.retry_pause)
+                continue
+            await self.outlet.cleared()
+            if isinstance(found, Opening):
+                self.perform(self.session.opened(step.generation, found))
+            else:
+                self.perform(self.session.page(step.generation, found))
+            return
+
+    async def _opening(self) -> Opening:
+        account = self.session.account
+        head = await self._log.head(account)
+        oldest = await self._log.read(account, after_seq=0, limit=1)
+        recent = await self._log.latest(account, limit=self._settings.snapshot_signals)
+        return Opening(head, oldest[0].seq if oldest else None, recent)
+
+    async def _page(self, step: More) -> list[FeedEntry]:
+        return await self._log.read(self.session.account, after_seq=step.cursor, limit=self._settings.page_size)

@@ -1,0 +1,63 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class GatewaySettings(BaseModel):
+    """Section `gateway`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; `0.0.0.0` for every interface.")
+    port: int = Field(default=8080, ge=0, le=65535, description="Port of REST, feed and live page; 0 takes a free one.")
+    origins: tuple[str, ...] = Field(
+        default=(), description="Further origins whose pages may use the cookie, like `https://prices.example.org`."
+    )
+    secure_cookie: bool = Field(
+        default=False, description="Mark the cookie `Secure` always; without it only where the request came by TLS."
+    )
+    open_status: bool = Field(default=True, description="Serve /status and /metrics without a key.")
+
+    welcome_timeout: float = Field(default=0.5, gt=0, description="Seconds `welcome` waits for the feed's head.")
+    heartbeat_interval: float = Field(default=5.0, gt=0, description="Seconds between heartbeats to every session.")
+    ticker_interval: float = Field(default=0.1, gt=0, description="Seconds between two price messages to a client.")
+    ping_interval: float = Field(default=20.0, gt=0, description="Seconds between WebSocket pings; half to answer.")
+    quiet_after: float = Field(default=10.0, gt=0, description="Seconds without a print until a market is `quiet`.")
+    blind_after: float = Field(default=60.0, gt=0, description="Seconds without a print until a market is `blind`.")
+
+    snapshot_signals: int = Field(
+        default=50, ge=0, le=500, description="Signals in the snapshot of a new subscription."
+    )
+    page_size: int = Field(default=500, ge=1, le=5_000, description="Signals read from the log at a time on resume.")
+    queue_messages: int = Field(default=256, ge=1, description="Messages a client may lag before it is closed.")
+    queue_bytes: int = Field(default=1_048_576, ge=4_096, description="Bytes a client may lag before it is closed.")
+    send_buffer: int = Field(default=65_536, ge=4_096, description="Bytes of a socket's kernel send buffer.")
+    stall_timeout: float = Field(default=30.0, gt=0, description="Seconds a client may take nothing at all.")
+    close_timeout: float = Field(default=2.0, gt=0, description="Seconds the closing handshake may take.")
+
+    frame_limit: int = Field(default=65_536, ge=256, description="Bytes of the largest request frame.")
+    body_limit: int = Field(default=65_536, ge=256, description="Bytes of the largest request body.")
+    request_rate: float = Field(default=20.0, gt=0, description="Feed requests a session may send each second.")
+    request_burst: int = Field(default=100, ge=1, description="Feed requests a session may send at once.")
+    strikes: int = Field(default=20, ge=1, description="Refused frames until a session is closed for abuse.")
+    max_symbols: int = Field(default=1_000, ge=1, description="Symbols a session may subscribe to, per channel.")
+    max_sessions: int = Field(default=5_000, ge=1, description="Open feed sessions, all accounts together.")
+    max_account_sessions: int = Field(default=500, ge=1, description="Open feed sessions of one account.")
+
+    key_ttl: float = Field(default=2.0, ge=0, description="Seconds a looked-up API key is believed.")
+    key_grace: float = Field(
+        default=300.0, ge=0, description="Seconds a known API key is still believed while the database is away."
+    )
+    revocation_interval: float = Field(default=1.0, gt=0, description="Seconds between checks of open sessions' keys.")
+    session_lifetime: float = Field(default=43_200.0, gt=0, description="Seconds a browser stays logged in.")
+    max_browser_sessions: int = Field(default=10_000, ge=1, description="Browser sessions kept; the oldest goes first.")
+    login_attempts: int = Field(default=10, ge=1, description="Failed logins an address may make per minute.")
+
+    handler_timeout: float = Field(default=15.0, gt=0, description="Seconds a REST request may take.")
+    head_timeout: float = Field(default=15.0, gt=0, description="Seconds a connection may stay without a full request.")
+    ready_timeout: float = Field(default=2.0, gt=0, description="Seconds the database may take to answer /readyz.")
+    catalog_interval: float = Field(default=10.0, gt=0, description="Seconds between looks for new markets.")
+    retry_pause: float = Field(default=1.0, gt=0, description="Seconds between tries while the database is away.")
+    reconnect_spread: float = Field(default=2.0, ge=0, description="Seconds over which clients return after a stop.")
