@@ -1,0 +1,187 @@
+"""What a signal says to a person: phrases, numbers and times as plain text, safe for a header."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from typing import Any, TypeGuard
+
+import msgspec
+
+from pricewatch.domain.market import decimal_text
+from pricewatch.domain.signal import Direction, Signal
+from pricewatch.domain.time import SECOND, rfc3339, to_datetime
+
+_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def printable(text: str, limit: int) -> str:
+    """One line of at most `limit` characters without controls, direction marks or lone surrogates."""
+    clean = "".join(" " if unicodedata.category(letter) in _UNSAFE else letter for letter in text[: 4 * limit])
+    line = " ".join(clean.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def grouped(text: str) -> str:
+    """`70012.4` as `70,012.4`; anything but a plain decimal number stays as it is."""
+    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
+    whole, dot, rest = digits.partition(".")
+    if not (whole.isascii() and whole.isdigit() and (not dot or rest.isdigit())):
+        return text
+    return f"{sign}{int(whole):,}{dot}{rest}"
+
+
+def number(value: object) -> str | None:
+    """A price or level from evidence as people read it; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    text = decimal_text(value) if isinstance(value, float) else str(value)
+    return printable(grouped(text), 40) or None
+
+
+def clock_time(at: int, *, now: int) -> str:
+    """`14:03 UTC`, with the date when that is not today."""
+    moment = to_datetime(at)
+    same_day = moment.date() == to_datetime(now).date()
+    return moment.strftime("%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
+
+
+def span_text(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    whole = max(0, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def phrase(signal: Signal) -> str:
+    """What began or ceased to hold: `above 70,000`, `no longer above 70,000`."""
+    say = _began if signal.direction is Direction.FIRED else _ended
+    return printable(say(signal.kind, signal.evidence), 80) or "rule"
+
+
+def marks(signal: Signal) -> list[str]:
+    """What a reader must know about the data's quality."""
+    told = {
+        "late": signal.late,
+        "unconfirmed price": signal.suspect,
+        "after a data gap": signal.gap,
+        "replay": signal.replay,
+    }
+    return [mark for mark, is_true in told.items() if is_true]
+
+
+def headline(signal: Signal, *, now: int) -> str:
+    """`BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC`: enough without the body."""
+    price = grouped(decimal_text(signal.price))
+    line = f"{signal.symbol} {phrase(signal)}: {price} ({signal.venue}) {clock_time(signal.at, now=now)}"
+    notes = "".join(f" [{mark}]" for mark in marks(signal))
+    return printable(line + notes, 200)
+
+
+def facts(signal: Signal) -> list[tuple[str, str]]:
+    """The body's table: name and value, both plain text."""
+    rows = [
+        ("Rule", printable(signal.title, 200) or "(untitled)"),
+        ("Why", phrase(signal)),
+        ("Price", grouped(decimal_text(signal.price))),
+        ("Market", printable(f"{signal.symbol} on {signal.venue}", 100)),
+        ("Time", exact_time(signal.at)),
+    ]
+    if signal.since != signal.at:
+        rows.append(("Since", f"{exact_time(signal.since)} ({span_text((signal.at - signal.since) / SECOND)})"))
+    rows.append(("Severity", printable(signal.severity, 20)))
+    if signal.model:
+        rows.append(("Model", printable(signal.model, 80)))
+    if quality := marks(signal):
+        rows.append(("Note", ", ".join(quality)))
+    return rows
+
+
+def exact_time(at: int) -> str:
+    """`2026-01-31 14:03:12.345 UTC`."""
+    return rfc3339(at)[:-4].replace("T", " ") + " UTC"
+
+
+def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
+    """The numbers behind the verdict, one `name: value` a line, bounded."""
+    return [
+        f"{printable(str(name), 40)}: {printable(_evidence_text(value), 120)}"
+        for name, value in list(evidence.items())[:30]
+        if name != "v" and value is not None
+    ]
+
+
+def _evidence_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return decimal_text(value)
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _began(kind: str, evidence: Mapping[str, Any]) -> str:
+    level = number(evidence.get("threshold"))
+    match kind:
+        case "above" | "below":
+            return f"{kind} {level}" if level else kind
+        case "crosses":
+            way = {"up": "crossed above", "down": "crossed below"}.get(str(evidence.get("direction")), "crossed")
+            return f"{way} {level}" if level else way
+        case "change":
+            return _change(evidence)
+        case "anomaly":
+            score = _rough(evidence.get("score"), digits=3)
+            return f"unusual (score {score})" if score else "unusual"
+        case "outside_band":
+            return _band(evidence.get("band"))
+        case _:
+            return kind.replace("_", " ")
+
+
+def _ended(kind: str, evidence: Mapping[str, Any]) -> str:
+    clear = number(evidence.get("clear"))
+    match kind:
+        case "crosses":
+            way = {"up": "back below", "down": "back above"}.get(str(evidence.get("direction")), "back across")
+            return f"{way} {clear}" if clear else way
+        case "change":
+            return f"calm again, {_change(evidence)}"
+        case "anomaly":
+            score = _rough(evidence.get("score"), digits=3)
+            return f"usual again (score {score})" if score else "usual again"
+        case "outside_band":
+            return f"no longer {_band(evidence.get('band'))}"
+        case _:
+            return f"no longer {_began(kind, evidence)}"
+
+
+def _change(evidence: Mapping[str, Any]) -> str:
+    """The change read is in per cent, its window in seconds."""
+    change, window = evidence.get("value"), evidence.get("window")
+    moved = f"changed {change:+.2f}%" if _is_number(change) else "changed"
+    return f"{moved} in {span_text(window)}" if _is_number(window) else moved
+
+
+def _band(band: object) -> str:
+    edges = [_rough(band.get(edge), digits=6) for edge in ("lower", "upper")] if isinstance(band, Mapping) else [None]
+    return f"outside its forecast band {edges[0]} to {edges[1]}" if all(edges) else "outside its forecast band"
+
+
+def _rough(value: object, *, digits: int) -> str | None:
+    """A model's number to as many digits as mean something."""
+    return number(float(f"{value:.{digits}g}")) if _is_number(value) else None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
