@@ -1,0 +1,1 @@
+"""One venue per file: the server side of its protocol."""
