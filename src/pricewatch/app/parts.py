@@ -1,0 +1,320 @@
+"""Every part of the service, built and joined: the one place where stages meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from pricewatch.app.fanout import Signals, Tapes
+from pricewatch.app.links import (
+    RULES,
+    SIGNALS,
+    TICKS,
+    Handler,
+    Inlet,
+    Outlet,
+    RulesInlet,
+    SignalInlet,
+    TapeInlet,
+    TickInlet,
+)
+from pricewatch.app.stages import Stages
+from pricewatch.app.wiring import Store
+from pricewatch.bus.redis_streams import RedisBus
+from pricewatch.config import Settings
+from pricewatch.delivery.worker import DeliveryWorker
+from pricewatch.domain.errors import Unavailable
+from pricewatch.domain.market import Market
+from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.ingest.worker import Ingest, listings
+from pricewatch.ports.clock import Clock
+from pricewatch.ports.journal import SignalSink
+from pricewatch.ports.models import ForecastSink
+from pricewatch.ports.outbox import DeliveryState
+from pricewatch.ports.rules import RuleChanges
+from pricewatch.ports.status import Part
+from pricewatch.ports.ticks import Mark, PriceTape, TickSink
+from pricewatch.rules.document import parse
+
+log = structlog.get_logger(__name__)
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """Trades: after a drained stop `received == stored + duplicates + rejected`."""
+
+    received: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+
+
+class Evaluator(Part, TickSink, RuleChanges, ForecastSink, Protocol):
+    """What the engine's shell is to the others. Its libraries are heavy: only a process with its role loads them."""
+
+    async def recover(self, markets: Sequence[Market]) -> None:
+        """Begin where the last owner ended."""
+        ...
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        ...
+
+    def is_blind(self, market: int) -> bool:
+        """Whether no connection brings this market's trades."""
+        ...
+
+
+class Assembly:
+    """The parts this process runs. In one process they call each other; what runs elsewhere is reached by the bus."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        clock: Clock,
+        owner: str,
+        tapes: Sequence[PriceTape] = (),
+        sinks: Sequence[SignalSink] = (),
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.markets: Sequence[Market] = ()
+        self.parts: list[Part] = []
+        self._owner = owner
+        self._roles = frozenset(settings.app.roles)
+        self._bus = RedisBus(settings.bus) if settings.bus.url.get_secret_value() else None
+        self._outlet = Outlet(self._bus) if self._bus is not None else None
+        self._tapes = Tapes(*tapes)
+        if self._outlet is not None and {"ingest", "engine"} <= self._roles:
+            self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
+        self._sinks = Signals()
+        self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
+        self.evaluation = self._build_evaluation() if "engine" in self._roles else None
+        self.gateway = self._build_gateway() if "gateway" in self._roles else None
+        for sink in (self.gateway, self.delivery, self._outlet, *sinks):
+            if sink is not None:
+                self._sinks.add(sink)
+        self.ingest: Ingest | None = None
+
+    @property
+    def port(self) -> int | None:
+        """Where the gateway listens."""
+        return self.gateway.port if self.gateway is not None else None
+
+    def add_parts(self, *parts: Part) -> None:
+        """Parts that status and metrics tell about."""
+        self.parts.extend(parts)
+
+    def tally(self) -> Tally:
+        """What ingest and storage have counted."""
+        counters = [live.venue.counters for live in self.ingest.venues] if self.ingest is not None else []
+        return Tally(
+            received=sum(one.received for one in counters),
+            stored=self.store.ticks.stored,
+            duplicates=sum(one.duplicates for one in counters) + self.store.ticks.conflicts,
+            rejected=sum(sum(one.rejected.values()) for one in counters) + self.store.ticks.quarantined,
+        )
+
+    # -- building -----------------------------------------------------------------------------------------------------
+
+    def _build_evaluation(self) -> Evaluator:
+        from pricewatch.engine.evaluate import Engine
+        from pricewatch.evaluation.worker import Evaluation
+
+        store = self.store
+        return Evaluation(
+            self.settings.evaluation,
+            lambda: Engine(self.settings.engine),
+            clock=self.clock,
+            owner=self._owner,
+            writer=store.ticks,
+            ticks=store.log,
+            history=store.history,
+            journal=store.journal,
+            rules=store.rules,
+            models=store.models,
+            tape=self._tapes,
+            signals=self._sinks,
+        )
+
+    def _build_gateway(self) -> Gateway:
+        store = self.store
+        changes = self.evaluation if self.evaluation is not None else self._far
+        gateway = Gateway(
+            self.settings.gateway,
+            Keepers(
+                accounts=store.accounts,
+                rules=store.rules,
+                changes=changes,
+                feed=store.feed,
+                history=store.history,
+                catalog=store.catalog,
+                outbox=store.outbox,
+                models=store.models,
+            ),
+            clock=self.clock,
+            parse_rule=parse,
+            parts=self.parts,
+            states=self._states,
+        )
+        self._tapes.add(gateway)
+        return gateway
+
+    def _states(self) -> Mapping[str, str]:
+        """What ingest knows better than the age of the last print tells: which markets nobody hears."""
+        if self.evaluation is None:
+            return {}
+        return {market.key: "blind" for market in self.markets if self.evaluation.is_blind(market.id)}
+
+    @property
+    def _far(self) -> Outlet:
+        """The way to a stage in another process."""
+        if self._outlet is None:
+            raise RuntimeError("a split service has a bus: check_roles sees to it")
+        return self._outlet
+
+    # -- starting -----------------------------------------------------------------------------------------------------
+
+    def open_gateway(self, stages: Stages) -> None:
+        """Answer `/healthz` and `/readyz` before anything else is up; not ready until evaluation has recovered."""
+        if self.evaluation is not None:
+            self.add_parts(self.evaluation)
+        if self.gateway is not None:
+            stages.start("gateway", self.gateway.run())
+
+    async def start(self, stages: Stages) -> None:
+        """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
+        await self._patiently("markets", self._register)
+        if self._bus is not None:
+            self.add_parts(self._bus)
+            stages.on_stop("bus", self._bus.close)
+        if self._outlet is not None:
+            stages.start("outlet", self._outlet.run())
+        if self.delivery is not None:
+            self.add_parts(self.delivery)
+            stages.start("delivery", self.delivery.run())
+            stages.on_stop("mails", self._mails_out)
+        if self.evaluation is not None:
+            await self._start_evaluation(stages, self.evaluation)
+        if "training" in self._roles and self.evaluation is not None:
+            self._start_training(stages, self.evaluation)
+        if "ingest" in self._roles:
+            await self._start_ingest(stages)
+        await self._start_inlets(stages)
+
+    async def _register(self) -> None:
+        self.markets = await self.store.catalog.register(listings(self.settings.ingest))
+
+    async def _patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Try again while the database is away: a start waits for it as long as it takes."""
+        waiting = False
+        while True:
+            try:
+                return await step()
+            except Unavailable as error:
+                if not waiting:
+                    log.warning("start.waiting", step=what, error=str(error))
+                waiting = True
+                await asyncio.sleep(self.settings.database.probe_interval)
+
+    async def _start_evaluation(self, stages: Stages, evaluation: Evaluator) -> None:
+        """Spool first: what an earlier process left there is read before anything is evaluated."""
+        store = self.store
+        await store.ticks.open()
+        stages.on_stop("spool", store.ticks.close)
+        await store.ticks.recover()
+        await self._patiently("recovery", lambda: evaluation.recover(self.markets))
+        self.add_parts(store.ticks, store.maintenance)
+        stages.start("store", store.ticks.run())
+        stages.start("maintenance", store.maintenance.run())
+        stages.on_stop("ticks", store.ticks.drain)
+        stages.start("evaluation", evaluation.run())
+
+    def _start_training(self, stages: Stages, forecasts: ForecastSink) -> None:
+        from pricewatch.training.worker import Trainer
+
+        store = self.store
+        trainer = Trainer(
+            self.settings.training,
+            self.markets,
+            history=store.history,
+            models=store.models,
+            forecasts=forecasts,
+            clock=self.clock,
+        )
+        self.add_parts(trainer)
+        stages.start("training", trainer.run())
+
+    async def _start_ingest(self, stages: Stages) -> None:
+        store = self.store
+        sink: TickSink = self.evaluation if self.evaluation is not None else self._far
+        self.ingest = Ingest(
+            self.settings.ingest,
+            self.markets,
+            sink=sink,
+            clock=self.clock,
+            marks=await self._marks(),
+            gaps=store.gaps,
+            candles=store.history,
+        )
+        self.add_parts(self.ingest)
+        stages.start("ingest", self.ingest.run())
+
+    async def _marks(self) -> Mapping[int, Mark]:
+        found: dict[int, Mark] = {}
+
+        async def read() -> None:
+            found.update(await self.store.history.marks([market.id for market in self.markets]))
+
+        await self._patiently("marks", read)
+        return found
+
+    async def _start_inlets(self, stages: Stages) -> None:
+        """What other processes send to the parts that run here."""
+        if self._bus is None:
+            return
+        here = self._roles
+        if self.evaluation is not None and "ingest" not in here:
+            markets = [market.id for market in self.markets]
+            inlet = TickInlet(self.evaluation, self.store.ticks, await self._marks(), markets)
+            # One name for every owner of the shard: what the last one left unacknowledged comes first, and at once.
+            shard = f"shard-{self.settings.evaluation.shard}"
+            stages.start("ticks.engine", inlet.run(self._bus, TICKS, "engine", shard))
+        if self.evaluation is not None:
+            self._listen(stages, RULES, "engine", RulesInlet(self.evaluation).take)
+        if self.gateway is not None and self.evaluation is None:
+            self._listen(stages, TICKS, self._owner, TapeInlet(self.gateway, self.clock).take)
+            self._listen(stages, SIGNALS, self._owner, SignalInlet(self.gateway).take)
+        if self.delivery is not None and self.evaluation is None:
+            self._listen(stages, SIGNALS, "delivery", SignalInlet(self.delivery).take)
+
+    def _listen(self, stages: Stages, topic: str, group: str, handler: Handler) -> None:
+        if self._bus is not None:
+            inlet = Inlet(self._bus, topic, group, self._owner, handler)
+            stages.start(f"{topic}.{group}", inlet.run())
+
+    async def _mails_out(self) -> None:
+        """At the stop: give mails due now the time to go, unless their way is blocked anyway."""
+        if self.delivery is None:
+            return
+        while self.delivery.trouble() is None and await self._owes_mail(self.delivery):  # noqa: ASYNC110 - in the table
+            await asyncio.sleep(0.05)
+
+    async def _owes_mail(self, delivery: DeliveryWorker) -> bool:
+        now, off = self.clock.now(), delivery.status()["off"]
+        try:
+            rows = [
+                row
+                for state in (DeliveryState.QUEUED, DeliveryState.SENDING)
+                for row in await self.store.outbox.listing(state=state)
+            ]
+        except Unavailable as error:
+            log.info("mails.left", error=str(error))
+            return False
+        return any(row.not_before <= now and row.channel not in off for row in rows)

@@ -1,0 +1,138 @@
+"""Who gets what: the keepers of every port, built straight down the page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from pricewatch.app.clock import SystemClock
+from pricewatch.config import Settings
+from pricewatch.domain.account import Account
+from pricewatch.domain.errors import NotFound
+from pricewatch.ports.clock import Clock
+from pricewatch.ports.rules import StoredRule
+from pricewatch.store.accounts import PostgresAccounts
+from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.embedded import EmbeddedPostgres
+from pricewatch.store.feedlog import PostgresFeedLog
+from pricewatch.store.folder import FolderInUse
+from pricewatch.store.gaps import PostgresGapLedger
+from pricewatch.store.history import PostgresHistory
+from pricewatch.store.journal import PostgresJournal
+from pricewatch.store.maintenance import Maintenance
+from pricewatch.store.migrate import migrate
+from pricewatch.store.models import PostgresModelStore
+from pricewatch.store.outbox import PostgresOutbox
+from pricewatch.store.pool import Database
+from pricewatch.store.rulebook import PostgresRuleBook
+from pricewatch.store.ticklog import PostgresTickLog
+from pricewatch.store.writer import TickStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """Every keeper over one database. Nothing here has connected yet."""
+
+    database: Database
+    bulk: Database
+    """The pool for long reads and writes of ticks."""
+    commits: Database
+    """The journal's own connection: a commit waits for nobody."""
+    catalog: PostgresCatalog
+    ticks: TickStore
+    log: PostgresTickLog
+    history: PostgresHistory
+    maintenance: Maintenance
+    gaps: PostgresGapLedger
+    models: PostgresModelStore
+    journal: PostgresJournal
+    rules: PostgresRuleBook
+    accounts: PostgresAccounts
+    outbox: PostgresOutbox
+    feed: PostgresFeedLog
+
+    async def owner(self, name: str) -> Account:
+        """An account by name; raises `NotFound`."""
+        account = await self.accounts.find(name)
+        if account is None:
+            raise NotFound(f"there is no account {name!r}; 'pricewatch user list' shows them")
+        return account
+
+    async def rules_of(self, account: Account) -> AsyncIterator[StoredRule]:
+        """All living rules of one account."""
+        after = None
+        while page := await self.rules.page(account.id, after=after):
+            for rule in page:
+                yield rule
+            after = page[-1].id
+
+
+def build_store(settings: Settings, url: str, clock: Clock) -> Store:
+    """Keepers over the database at `url`."""
+    database = Database(url, settings.database)
+    bulk = database.for_ticks(2)
+    commits = database.alone()
+    catalog = PostgresCatalog(database)
+    ticks = TickStore(database, settings.app.data / "spool", settings.database.ticks, steps=catalog.steps)
+    history = PostgresHistory(bulk, catalog.steps)
+    return Store(
+        database=database,
+        bulk=bulk,
+        commits=commits,
+        catalog=catalog,
+        ticks=ticks,
+        log=PostgresTickLog(bulk, catalog.steps),
+        history=history,
+        maintenance=Maintenance(database, settings.database.ticks, clock, ticks),
+        gaps=PostgresGapLedger(database),
+        models=PostgresModelStore(database),
+        journal=PostgresJournal(commits, clock),
+        rules=PostgresRuleBook(database, clock),
+        accounts=PostgresAccounts(database, clock),
+        outbox=PostgresOutbox(database, clock),
+        feed=PostgresFeedLog(database),
+    )
+
+
+def embedded(settings: Settings) -> EmbeddedPostgres | None:
+    """The server we bring along, when no database is configured."""
+    if settings.database.url.get_secret_value():
+        return None
+    return EmbeddedPostgres(database_folder(settings), settings.database.embedded)
+
+
+def database_folder(settings: Settings) -> Path:
+    """Where the embedded server lives."""
+    return settings.app.data / "postgres"
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store for one command, migrated; beside a running service its embedded server is used.
+
+    Raises `ConfigError` or `Unavailable`.
+    """
+    server = embedded(settings)
+    borrowed = False
+    if server is not None:
+        try:
+            await server.start()
+        except FolderInUse:
+            await server.join()
+            borrowed = True
+    try:
+        store = build_store(
+            settings, server.url() if server else settings.database.url.get_secret_value(), SystemClock()
+        )
+        async with store.database, store.bulk, store.commits:
+            await migrate(store.database)
+            yield store
+    finally:
+        if server is not None and not borrowed:
+            await server.stop()
