@@ -1,0 +1,99 @@
+"""Rules from the command line."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from pricewatch.cli.output import AsJson, ConfigFile, ExitCode, emit, emit_table, emit_text, say, settings_of
+from pricewatch.domain.errors import Invalid, NotFound
+
+rules = App(name="rules", help="Rule documents of an account.")
+
+AccountName = Annotated[str, Parameter(name="--account", help="Whose rules.")]
+
+
+@rules.command(name="list")
+async def list_(*, account: AccountName, config: ConfigFile = None, json: AsJson = False) -> int:
+    """List an account's rules."""
+    from pricewatch.app.wiring import open_store
+
+    async with open_store(settings_of(config)) as store:
+        owner = await store.owner(account)
+        found = [rule async for rule in store.rules_of(owner)]
+    documents = [(rule, json_module.loads(rule.document)) for rule in found]
+    if json:
+        emit([{"id": rule.id, "version": rule.version, "document": document} for rule, document in documents])
+    else:
+        emit_table(
+            ("id", "v", "title", "condition"),
+            ((rule.id, rule.version, one.get("title"), json_module.dumps(one.get("when"))) for rule, one in documents),
+        )
+    return ExitCode.OK
+
+
+@rules.command
+async def add(
+    file: Annotated[
+        Path, Parameter(help="A rule document, or a JSON list of them; - reads stdin.", allow_leading_hyphen=True)
+    ],
+    *,
+    account: AccountName,
+    config: ConfigFile = None,
+) -> int:
+    """Add rules from a JSON file. All are checked before any is stored."""
+    from pricewatch.app.wiring import open_store
+
+    documents = _read_documents(file)
+    async with open_store(settings_of(config)) as store:
+        owner = await store.owner(account)
+        for document in documents:
+            stored = await store.rules.create(owner.id, document)
+            emit_text(str(stored.id))
+    say(f"{len(documents)} rule(s) added; a running service takes them up within seconds")
+    return ExitCode.OK
+
+
+@rules.command
+async def delete(rule_id: uuid.UUID, *, account: AccountName, config: ConfigFile = None) -> int:
+    """Delete a rule."""
+    from pricewatch.app.wiring import open_store
+
+    async with open_store(settings_of(config)) as store:
+        owner = await store.owner(account)
+        await store.rules.delete(owner.id, rule_id)
+    say(f"rule {rule_id} is deleted")
+    return ExitCode.OK
+
+
+@rules.command
+def schema() -> int:
+    """Print the JSON Schema of a rule document."""
+    from pricewatch.rules.document import schema as json_schema
+
+    emit(json_schema())
+    return ExitCode.OK
+
+
+def _read_documents(file: Path) -> list[bytes]:
+    from pricewatch.rules.document import parse
+
+    try:
+        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        content = json_module.loads(text)
+    except OSError as error:
+        raise NotFound(f"cannot read {file}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise Invalid(str(file), f"is not JSON: {error}") from error
+    documents = [json_module.dumps(one).encode() for one in (content if isinstance(content, list) else [content])]
+    for number, document in enumerate(documents):
+        try:
+            parse(document)
+        except Invalid as error:
+            raise Invalid(f"{file}[{number}].{error.field}", error.problem) from error
+    return documents
