@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+from benchmarks.evaluation import levels, naive, ours
+from benchmarks.source import made
+
+from benchmarks import __main__ as benchmarks
+
+
+def test_the_naive_reference_and_the_engine_give_the_same_signals() -> None:
+    source = made("binance", 2_000, ("M0001-USDT",))
+    rules = levels(source, 60)
+    mine, theirs = ours(source, rules)[0], naive(source, rules)[0]
+    assert sorted(mine) == sorted(theirs)
+    assert len(mine) > 10
+
+
+def test_a_quick_run_prints_a_table_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmarks.main(["frames", "engine", "--quick"])
+    printed = capsys.readouterr().out
+    assert printed.count("###") == 3
+    assert "fsync p99" in printed
+    assert "binance" in printed
+
+
+def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmarks.main(["speed"])
+    assert "there are frames" in capsys.readouterr().err
