@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import uuid
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricewatch.delivery.channels.mail import compose
+from pricewatch.delivery.settings import EmailSettings
+from pricewatch.domain.errors import Refused
+from pricewatch.domain.signal import Direction, Signal
+from pricewatch.domain.time import HOUR, MINUTE
+from pricewatch.testing.deliveries import NOON, some_delivery, some_signal
+
+SETTINGS = EmailSettings(host="localhost", sender="alerts@example.org")
+
+
+def mail(signal: Signal | None = None, *, now: int = NOON + 1_000_000, **changes: Any) -> EmailMessage:
+    letter = compose(some_delivery(signal, **changes), SETTINGS, now=now)
+    message = message_from_bytes(letter.body, policy=default)
+    assert isinstance(message, EmailMessage)
+    return message
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    text = body.get_content()
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject"),
+    [
+        ({}, "BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"direction": Direction.CLEARED, "price": 69_900.0},
+            "BTC-USD no longer above 70,000: 69,900 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "crosses", "evidence": {"threshold": "70000", "direction": "up"}},
+            "BTC-USD crossed above 70,000: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "change", "evidence": {"value": -2.5012, "window": 300.0}},
+            "BTC-USD changed -2.50% in 5 min: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "change", "evidence": {}}, "BTC-USD changed: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"kind": "anomaly", "evidence": {"score": 5.2345, "threshold": 4.0}},
+            "BTC-USD unusual (score 5.23): 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "outside_band", "evidence": {"band": {"lower": 69_000.0, "upper": 70_000.523}}},
+            "BTC-USD outside its forecast band 69,000 to 70,000.5: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {
+                "kind": "crosses",
+                "direction": Direction.CLEARED,
+                "evidence": {"threshold": "70000", "clear": "69930", "direction": "up"},
+            },
+            "BTC-USD back below 69,930: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "change", "direction": Direction.CLEARED, "evidence": {"value": 0.3, "window": 300.0}},
+            "BTC-USD calm again, changed +0.30% in 5 min: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "anomaly", "direction": Direction.CLEARED, "evidence": {"score": 1.5}},
+            "BTC-USD usual again (score 1.5): 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "outside_band", "direction": Direction.CLEARED, "evidence": {}},
+            "BTC-USD no longer outside its forecast band: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "venue_divergence"}, "BTC-USD venue divergence: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"kind": "below", "evidence": {"threshold": "0.00001234"}, "price": 0.0000123},
+            "BTC-USD below 0.00001234: 0.0000123 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"late": True, "suspect": True},
+            "BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC [late] [unconfirmed price]",
+        ),
+    ],
+)
+def test_the_subject_alone_suffices(changes: dict[str, Any], subject: str) -> None:
+    assert mail(some_signal(**changes))["Subject"] == subject
+
+
+@pytest.mark.parametrize("symbol", ["A" * 30, "A b" * 40, "Ä" * 30, "ä b" * 40])
+def test_no_subject_is_changed_by_folding(symbol: str) -> None:
+    letter = compose(some_delivery(some_signal(symbol=symbol)), SETTINGS, now=NOON)
+    shown = symbol.encode("ascii", "replace").decode()
+    assert f"\r\nSubject: {shown} above 70,000: 70,012.4 (coinbase) 14:03 UTC\r\n".encode() in letter.body
+
+
+def test_every_header_a_reader_or_a_program_needs() -> None:
+    message = mail()
+    assert message["From"] == "pricewatch <alerts@example.org>"
+    assert message["To"] == "ann@example.org"
+    assert message["Message-ID"] == f"<{uuid.UUID(int=4)}@example.org>"
+    assert message["X-Pricewatch-Signal"] == str(uuid.UUID(int=1))
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Date"].datetime.timestamp() == NOON // 1_000_000 + 1
+    assert message["References"] == f"<{uuid.UUID(int=3)}.2026-01-31@example.org>"
+
+
+def test_both_bodies_say_everything() -> None:
+    signal = some_signal(title="A & B <i>", since=NOON - 30 * MINUTE, model="hst@1", late=True)
+    message = mail(signal)
+    text, html = part(message, "plain"), part(message, "html")
+    for words in ("above 70,000", "70,012.4", "BTC-USD on coinbase", "2026-01-31 14:03:00.000 UTC", "30 min", "hst@1"):
+        assert words in text
+        assert words in html
+    assert "A & B <i>" in text
+    assert "A &amp; B &lt;i&gt;" in html
+    assert "threshold: 70000" in text
+    assert "delayed" not in text
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    html = part(mail(), "html")
+    assert not any(word in html for word in ("http:", "https:", "src=", "url(", "@import"))
+    assert 'name="color-scheme" content="light dark"' in html
+
+
+def test_a_delayed_mail_says_so() -> None:
+    on_time = mail(now=NOON + 5 * MINUTE)
+    assert "delayed" not in on_time["Subject"]
+    late = mail(now=NOON + 26 * HOUR)
+    assert late["Subject"] == "BTC-USD above 70,000: 70,012.4 (coinbase) 2026-01-31 14:03 UTC [delayed 1 d 2 h]"
+    assert "it was due 1 d 2 h ago" in part(late, "plain")
+    assert "it was due 1 d 2 h ago" in part(late, "html")
+
+
+def test_an_international_domain_is_written_in_ascii() -> None:
+    assert mail(target="ann@bücher.example")["To"] == "ann@xn--bcher-kva.example"
+
+
+def test_the_same_delivery_is_the_same_mail() -> None:
+    """Apart from the boundary between its parts."""
+    first, second = mail(), mail()
+    assert dict(first.items()).keys() == dict(second.items()).keys()
+    assert part(first, "plain") == part(second, "plain")
+
+
+anything = st.text(max_size=300)
+values = st.none() | st.booleans() | st.integers() | st.floats() | anything
+evidence = st.dictionaries(anything, values | st.lists(values, max_size=3), max_size=5)
+
+
+@given(
+    anything,
+    anything,
+    anything,
+    st.sampled_from(["above", "crosses", "change", "anomaly", "outside_band"]) | anything,
+    evidence
+    | st.fixed_dictionaries(
+        {"threshold": values, "value": values, "window": values, "score": values, "band": values | evidence}
+    ),
+)
+def test_no_content_breaks_a_mail(title: str, symbol: str, venue: str, kind: str, numbers: dict[str, Any]) -> None:
+    message = mail(some_signal(title=title, symbol=symbol, venue=venue, kind=kind, evidence=numbers))
+    assert set(message.keys()) == set(mail().keys())
+    assert part(message, "html").rstrip().endswith("</html>")
+
+
+@given(anything)
+def test_no_address_breaks_a_mail(target: str) -> None:
+    try:
+        message = mail(target=target)
+    except Refused:
+        return
+    assert len(message["To"].addresses) == 1
