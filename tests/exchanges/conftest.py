@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricewatch.domain.market import Market
+from pricewatch.exchanges.base import Exchange, Output
+from pricewatch.exchanges.registry import EXCHANGES
+
+SEEN = 1_800_000_000_000_000
+
+
+@pytest.fixture(scope="session")
+def recorded(shared: Path) -> Callable[[str], list[str]]:
+    """The frames of a recording, as text."""
+
+    def read(name: str) -> list[str]:
+        def lines() -> Iterator[dict[str, Any]]:
+            with gzip.open(shared / "data" / name, "rt") as file:
+                yield from map(json.loads, file)
+
+        return [line["raw"] for line in lines() if line["dir"] == "in"]
+
+    return read
+
+
+def listen(venue: str, *symbols: str) -> Exchange:
+    """An adapter for symbols numbered from 1."""
+    kind = EXCHANGES[venue]
+    return kind([Market(n, venue, s, kind.native(s), kind.step) for n, s in enumerate(symbols, 1)])
+
+
+@pytest.fixture
+def adapter() -> Callable[..., Exchange]:
+    return listen
+
+
+@pytest.fixture
+def read() -> Callable[[Exchange, str | bytes | Sequence[str | bytes]], list[Output]]:
+    """What frames mean."""
+
+    def outputs(exchange: Exchange, frames: str | bytes | Sequence[str | bytes]) -> list[Output]:
+        out: list[Output] = []
+        for frame in [frames] if isinstance(frames, (str, bytes)) else frames:
+            exchange.receive(frame, SEEN, out)
+        return out
+
+    return outputs
