@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricewatch.domain.errors import Invalid
+from pricewatch.domain.market import Market
+from pricewatch.rules.conditions.above import Above
+from pricewatch.rules.conditions.anomaly import Anomaly
+from pricewatch.rules.conditions.below import Below
+from pricewatch.rules.conditions.change import Change
+from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.document import parse, schema
+from pricewatch.rules.policy import Policy
+from pricewatch.rules.registry import KINDS
+
+MINUTE = 60_000_000
+ABOVE = {"type": "above", "level": "70000"}
+
+
+def written(when: object = ABOVE, policy: object = None, **fields: object) -> bytes:
+    body: dict[str, Any] = {"title": "t", "symbols": ["BTC-USD"], "when": when, **fields}
+    if policy is not None:
+        body["policy"] = policy
+    return json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("when", "policy", "condition"),
+    [
+        (ABOVE, None, Above(70000.0, 69930.0)),
+        ({"type": "above", "level": 70000.5}, {"hysteresis": "0%"}, Above(70000.5, 70000.5)),
+        (ABOVE, {"clear": "69000"}, Above(70000.0, 69000.0)),
+        (ABOVE, {"hysteresis": 1}, Above(70000.0, 69300.0)),
+        ({"type": "below", "level": "60000"}, None, Below(60000.0, 60060.0)),
+        ({"type": "below", "level": "60000"}, {"clear": 61000}, Below(60000.0, 61000.0)),
+        ({"type": "crosses", "level": "10", "direction": "up"}, None, Crosses(10.0, 9.99, up=True)),
+        ({"type": "crosses", "level": "10", "direction": "down"}, None, Crosses(10.0, 10.01, up=False)),
+        ({"type": "change", "window": "5m", "percent": "2%"}, None, Change(2.0, 1.8, 5 * MINUTE, "up")),
+        ({"type": "change", "window": "5m", "percent": -2}, None, Change(2.0, 1.8, 5 * MINUTE, "down")),
+        (
+            {"type": "change", "window": "1m", "percent": -2, "direction": "down"},
+            {"clear": "-1%"},
+            Change(2.0, 1.0, MINUTE, "down"),
+        ),
+        (
+            {"type": "change", "window": "24h", "percent": 150, "direction": "either"},
+            None,
+            Change(150.0, 135.0, 1440 * MINUTE, "either"),
+        ),
+        ({"type": "anomaly", "score": 4}, None, Anomaly(4.0, 3.2)),
+        ({"type": "outside_band"}, None, OutsideBand(-0.001, "either")),
+        ({"type": "outside_band", "side": "upper"}, {"hysteresis": "0.5%"}, OutsideBand(-0.005, "upper")),
+    ],
+)
+def test_conditions(when: object, policy: object, condition: object) -> None:
+    assert parse(written(when, policy)).when == condition
+
+
+def test_a_whole_policy() -> None:
+    policy = {
+        "for": "5s",
+        "clear": "69930",
+        "cooldown": "10m",
+        "fire_on_arming": True,
+        "severity": "critical",
+        "channels": ["email", "email"],
+        "mail_on_clear": True,
+    }
+    assert parse(written(policy=policy)).policy == Policy(
+        hold=5_000_000,
+        cooldown=10 * MINUTE,
+        fire_on_arming=True,
+        severity="critical",
+        channels=("email",),
+        mail_on_clear=True,
+    )
+
+
+def test_a_crossing_never_signals_its_end() -> None:
+    assert not parse(written({"type": "crosses", "level": 1, "direction": "up"})).policy.clear_signal
+
+
+def test_which_markets_a_rule_watches() -> None:
+    coinbase, kraken = Market(1, "coinbase", "BTC-USD", "x"), Market(2, "kraken", "BTC-USD", "y")
+    other = Market(3, "kraken", "ETH-USD", "z")
+    assert parse(written()).matches(coinbase)
+    assert not parse(written()).matches(other)
+    assert parse(written(symbols="*")).matches(other)
+    assert not parse(written(venues=["kraken"])).matches(coinbase)
+    assert parse(written(venues=["kraken"])).matches(kraken)
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        (b"", "$"),
+        (b"\xff", "$"),
+        (b"[" * 30_000, "$"),
+        (b'{"title":' + b"[" * 30_000, "$.title"),
+        (b" " * 70_000, "$"),
+        (b"{}", "$"),
+        (b'{"title":"a","symbols":["\xff"]}', "$"),
+        (written(title=""), "$.title"),
+        (written(title=" "), "$.title"),
+        (written(title="a\x00b"), "$.title"),
+        (written(title="a\nb"), "$.title"),
+        (written(title="a" * 201), "$.title"),
+        (written(symbols=[]), "$.symbols"),
+        (written(symbols="BTC-USD"), "$.symbols"),
+        (written(symbols=["BTC-USD", "btc"]), "$.symbols[1]"),
+        (written(symbols=[1]), "$.symbols[0]"),
+        (written(venues=["Coinbase"]), "$.venues[0]"),
+        (written(extra=1), "$"),
+        (written({"type": "above"}), "$.when"),
+        (written({"type": "abov", "level": 1}), "$.when.type"),
+        (written({"type": "above", "level": True}), "$.when.level"),
+        (written({"type": "above", "level": 0}), "$.when.level"),
+        (written({"type": "above", "level": "-1"}), "$.when.level"),
+        (written({"type": "above", "level": "NaN"}), "$.when.level"),
+        (written({"type": "above", "level": "sNaN"}), "$.when.level"),
+        (written({"type": "above", "level": "Infinity"}), "$.when.level"),
+        (written({"type": "above", "level": "1e400"}), "$.when.level"),
+        (written({"type": "above", "level": "1e-400"}), "$.when.level"),
+        (written({"type": "above", "level": "1.0000000000000001"}), "$.when.level"),
+        (written({"type": "above", "level": int("9" * 400)}), "$.when.level"),
+        (written({"type": "crosses", "level": 1, "direction": "sideways"}), "$.when.direction"),
+        (written({"type": "change", "window": "25h", "percent": 1}), "$.when.window"),
+        (written({"type": "change", "window": "0s", "percent": 1}), "$.when.window"),
+        (written({"type": "change", "window": "soon", "percent": 1}), "$.when.window"),
+        (written({"type": "change", "window": "1m", "percent": 0}), "$.when.percent"),
+        (written({"type": "change", "window": "1m", "percent": "-100%"}), "$.when.percent"),
+        (written({"type": "change", "window": "1m", "percent": "much"}), "$.when.percent"),
+        (written({"type": "change", "window": "1m", "percent": -1, "direction": "up"}), "$.when.percent"),
+        (written({"type": "anomaly", "score": 0}), "$.when.score"),
+        (written({"type": "outside_band", "side": "left"}), "$.when.side"),
+        (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written(policy={"clear": "70000.1"}), "$.policy.clear"),
+        (written(policy={"clear": 0}), "$.policy.clear"),
+        (written({"type": "below", "level": 5}, {"clear": 4}), "$.policy.clear"),
+        (written(policy={"clear": 1, "hysteresis": 1}), "$.policy.hysteresis"),
+        (written(policy={"hysteresis": "100%"}), "$.policy.hysteresis"),
+        (written(policy={"hysteresis": -1}), "$.policy.hysteresis"),
+        (written(policy={"for": "31d"}), "$.policy.for"),
+        (written(policy={"cooldown": "x"}), "$.policy.cooldown"),
+        (written(policy={"severity": "loud"}), "$.policy.severity"),
+        (written(policy={"channels": ["email", "pigeon"]}), "$.policy.channels[1]"),
+        (written(policy={"mail_on_clear": True}), "$.policy.mail_on_clear"),
+        (
+            written({"type": "crosses", "level": 1, "direction": "up"}, {"fire_on_arming": True}),
+            "$.policy.fire_on_arming",
+        ),
+        (written(policy={"surprise": 1}), "$.policy"),
+    ],
+)
+def test_what_is_wrong_is_named(document: bytes, field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse(document)
+    assert caught.value.field == field
+    assert len(str(caught.value)) < 400
+
+
+def test_an_unknown_condition_is_answered_with_the_known_ones() -> None:
+    with pytest.raises(Invalid, match="outside_band"):
+        parse(written({"type": "nothing"}))
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (written({"type": "above", "levle": "5"}), r"\$\.when: .*`levle`.*did you mean 'level'\?"),
+        (written({"type": "above", "window": "5s"}), r"\$\.when: .*known: \['level', 'type'\]"),
+        (written(policy={"cool": "5s"}), r"\$\.policy: .*did you mean 'cooldown'\?"),
+        (written(symbol="BTC-USD"), r"\$: .*did you mean 'symbols'\?"),
+        (b'{"when": {"type": "above", "levle": 1}, "when": 5', r"known: \['type'\]"),
+    ],
+)
+def test_an_unknown_field_is_answered_with_its_nearest(document: bytes, problem: str) -> None:
+    with pytest.raises(Invalid, match=problem):
+        parse(document)
+
+
+def test_huge_numbers_are_only_invalid() -> None:
+    for digits in (5_000, 60_000):
+        document = written({"type": "change", "window": "1m", "percent": 77}).replace(b"77", b"9" * digits)
+        with pytest.raises(Invalid):
+            parse(document)
+
+
+@given(st.binary(max_size=200))
+def test_bytes_never_get_past_invalid(document: bytes) -> None:
+    with contextlib.suppress(Invalid):
+        parse(document)
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    [],
+    {},
+    [[1]],
+    {"a": 1},
+    "",
+    "\x00",
+    "\u00b2",
+    "1e999999999",
+    "-0",
+    "nan%",
+    1e308,
+    2**70,
+    "1_0",
+]
+NUMBERS = st.one_of(
+    st.integers(), st.floats(allow_nan=False), st.text("0123456789.e-+%", max_size=9), st.sampled_from(ODD)
+)
+
+
+@given(
+    kind=st.sampled_from([*KINDS, "other"]),
+    fields=st.dictionaries(
+        st.sampled_from(["level", "direction", "window", "percent", "score", "side"]),
+        NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper"]),
+    ),
+    policy=st.dictionaries(
+        st.sampled_from(["for", "clear", "hysteresis", "cooldown", "channels", "severity", "mail_on_clear"]),
+        NUMBERS | st.sampled_from(["5s", "1%"]),
+    ),
+)
+def test_documents_never_get_past_invalid(kind: str, fields: dict[str, Any], policy: dict[str, Any]) -> None:
+    with contextlib.suppress(Invalid):
+        rule = parse(written({**fields, "type": kind}, policy))
+        assert rule.when.kind == kind
+
+
+def test_the_schema_is_published() -> None:
+    published = json.dumps(schema())
+    assert all(f'"{kind}"' in published for kind in KINDS)
+
+
+def test_an_error_shows_the_value_where_it_can() -> None:
+    with pytest.raises(Invalid, match="got True"):
+        parse(written({"type": "above", "level": True}))
+    with pytest.raises(Invalid, match="something unreadable"):
+        parse(b'{"title": 5, "symbols": [')

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricewatch.domain.rule import Phase, RuleState
+from pricewatch.domain.signal import Direction
+from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, expire, step
+from pricewatch.rules.policy import Policy
+
+S = 1_000_000
+TRUE = Verdict(begins=True, holds=True)
+BETWEEN = Verdict()
+CLEARED = Verdict(cleared=True)
+PLAIN = Policy()
+NOW = Moment(at=100 * S, seen=107 * S)
+FIRING = RuleState(phase=Phase.FIRING, armed=True, since=90 * S, emitted_at=90 * S, fired=1)
+SILENT = RuleState(phase=Phase.FIRING, armed=True, silent=True, since=90 * S)
+PENDING = RuleState(phase=Phase.PENDING, armed=True, since=98 * S, due_at=103 * S, due_seen=111 * S)
+SPENT = RuleState(armed=True, emitted_at=90 * S, fired=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "verdict", "after", "direction"),
+    [
+        (NEW, PLAIN, BETWEEN, ARMED, None),
+        (NEW, PLAIN, CLEARED, ARMED, None),
+        (NEW, PLAIN, TRUE, RuleState(phase=Phase.FIRING, armed=True, silent=True, since=100 * S), None),
+        (
+            NEW,
+            Policy(fire_on_arming=True),
+            TRUE,
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1),
+            Direction.FIRED,
+        ),
+        (
+            NEW,
+            Policy(fire_on_arming=True, hold=5 * S),
+            TRUE,
+            RuleState(phase=Phase.PENDING, armed=True, since=100 * S, due_at=105 * S, due_seen=113 * S),
+            None,
+        ),
+        (ARMED, PLAIN, BETWEEN, ARMED, None),
+        (
+            ARMED,
+            PLAIN,
+            TRUE,
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1),
+            Direction.FIRED,
+        ),
+        (
+            SPENT,
+            Policy(cooldown=10 * S),
+            TRUE,
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=2),
+            Direction.FIRED,
+        ),
+        (
+            SPENT,
+            Policy(cooldown=12 * S, hold=S),
+            TRUE,
+            RuleState(
+                phase=Phase.PENDING,
+                armed=True,
+                since=100 * S,
+                due_at=102 * S,
+                due_seen=110 * S,
+                emitted_at=90 * S,
+                fired=1,
+            ),
+            None,
+        ),
+        (PENDING, PLAIN, TRUE, PENDING, None),
+        (PENDING, PLAIN, Verdict(holds=True), PENDING, None),
+        (PENDING, PLAIN, BETWEEN, ARMED, None),
+        (PENDING, PLAIN, CLEARED, ARMED, None),
+        (FIRING, PLAIN, TRUE, FIRING, None),
+        (FIRING, PLAIN, BETWEEN, FIRING, None),
+        (FIRING, PLAIN, CLEARED, SPENT, Direction.CLEARED),
+        (FIRING, Policy(clear_signal=False), CLEARED, SPENT, None),
+        (SILENT, PLAIN, CLEARED, ARMED, None),
+        (RuleState(phase=Phase.PAUSED, armed=True), PLAIN, TRUE, RuleState(phase=Phase.PAUSED, armed=True), None),
+    ],
+)
+def test_every_path(
+    state: RuleState, policy: Policy, verdict: Verdict, after: RuleState, direction: Direction | None
+) -> None:
+    assert step(state, policy, verdict, NOW) == (after, direction)
+
+
+def test_a_timer_fires_at_its_due_time() -> None:
+    after, direction = expire(PENDING, holds=True)
+    assert direction is Direction.FIRED
+    assert after == RuleState(phase=Phase.FIRING, armed=True, since=98 * S, emitted_at=103 * S, fired=1)
+
+
+def test_a_timer_whose_condition_is_gone_ends_silently() -> None:
+    assert expire(PENDING, holds=False) == (ARMED, None)
+
+
+VERDICTS = st.sampled_from([TRUE, BETWEEN, CLEARED])
+
+
+@given(st.lists(VERDICTS, max_size=60), st.booleans(), st.integers(0, 5), st.integers(0, 20))
+def test_fires_and_clears_alternate_and_keep_their_distance(
+    verdicts: list[Verdict], arming: bool, hold: int, cooldown: int
+) -> None:
+    policy = Policy(hold=hold * S, cooldown=cooldown * S, fire_on_arming=arming)
+    state, told = NEW, []
+    for number, verdict in enumerate(verdicts, start=1):
+        now = Moment(at=number * S, seen=number * S)
+        if state.phase is Phase.PENDING and state.due_at <= now.at:
+            due = state.due_at
+            state, direction = expire(state, holds=True)
+            told.append((due, direction))
+        state, direction = step(state, policy, verdict, now)
+        if direction is not None:
+            told.append((now.at, direction))
+        assert state.armed
+        assert (state.due_at > 0) == (state.phase is Phase.PENDING)
+    directions = [direction for _, direction in told]
+    assert directions == [Direction.FIRED, Direction.CLEARED] * (len(told) // 2) + [Direction.FIRED] * (len(told) % 2)
+    fired = [at for at, direction in told if direction is Direction.FIRED]
+    assert all(later - earlier >= policy.cooldown for earlier, later in itertools.pairwise(fired))
+    assert state.fired == len(fired)
