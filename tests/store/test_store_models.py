@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.ports.models import ModelStore
+from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.models import PostgresModelStore
+from pricewatch.store.pool import Database
+from pricewatch.testing.models import MemoryModelStore
+
+
+def forecast(market: int, *, rows: int = 3) -> Forecast:
+    return Forecast(
+        version=uuid.uuid4(),
+        market=market,
+        model="prophet",
+        trained_from=1,
+        trained_to=2,
+        rows_used=100,
+        level=0.95,
+        step=60_000_000,
+        expires=10**16,
+        rows=[ForecastRow(n * 60_000_000, 100.0 + n, 99.0, 101.5) for n in range(rows)],
+    )
+
+
+class ModelStorePromises:
+    async def test_the_newest_snapshot_stays(self, models: ModelStore) -> None:
+        old, new = Snapshot(1, "ew", 1, 10, b"\x00old"), Snapshot(1, "ew", 2, 20, b"new")
+        other = Snapshot(2, "ew", 1, 5, b"")
+        await models.save_snapshots([new, old, other])
+        await models.save_snapshots([old])
+        await models.save_snapshots([])
+        assert await models.snapshots() == [new, other]
+
+    async def test_forecasts_come_back_whole(self, models: ModelStore) -> None:
+        assert await models.forecast(1) is None
+        first, second = forecast(1), forecast(1, rows=0)
+        for one in (first, first, second):
+            await models.save_forecast(one)
+        assert await models.forecast(1) == second
+        assert await models.forecast(2) is None
+
+    async def test_what_is_in_force_at_a_place(self, models: ModelStore) -> None:
+        one, two, other = forecast(1), forecast(1), forecast(2)
+        for each in (one, two, other):
+            await models.save_forecast(each)
+        steps = [Activation(1, one.version, 10), Activation(1, two.version, 20), Activation(2, other.version, 30)]
+        await models.activate(steps)
+        await models.activate(steps[:1])
+        assert await models.active_forecasts(5) == list(zip(steps, (one, two, other), strict=True))
+        assert await models.active_forecasts(10) == list(zip(steps, (one, two, other), strict=True))
+        assert await models.active_forecasts(25) == [(steps[1], two), (steps[2], other)]
+        assert await models.active_forecasts(99) == [(steps[1], two), (steps[2], other)]
+
+
+class TestMemoryModelStore(ModelStorePromises):
+    @pytest.fixture
+    def models(self) -> ModelStore:
+        return MemoryModelStore()
+
+    async def test_the_higher_score_wins(self) -> None:
+        models = MemoryModelStore()
+        await models.save_bar_scores([BarScore(1, 60, 2.0, "ew", 5), BarScore(1, 60, 1.0, "ew", 6)])
+        await models.save_bar_scores([BarScore(1, 60, 3.0, "tail", 7)])
+        assert models.bar_scores == {(1, 60): BarScore(1, 60, 3.0, "tail", 7)}
+
+
+@pytest.mark.postgres
+class TestPostgresModelStore(ModelStorePromises):
+    @pytest.fixture
+    def models(self, database: Database, catalog: PostgresCatalog) -> ModelStore:
+        return PostgresModelStore(database)
+
+    async def test_the_higher_score_wins(self, models: ModelStore, database: Database) -> None:
+        await models.save_bar_scores([BarScore(1, 60, 2.0, "ew", 5), BarScore(1, 60, 1.0, "ew", 6)])
+        await models.save_bar_scores([BarScore(1, 60, 3.0, "tail", 7), BarScore(1, 120, 1.0, "ew", 8)])
+        await models.save_bar_scores([BarScore(1, 60, 0.5, "ew", 9)])
+        found = await database.fetch("SELECT instrument_id, at, score, model, seen FROM bar_score ORDER BY at")
+        assert [tuple(row) for row in found] == [(1, 60, 3.0, "tail", 7), (1, 120, 1.0, "ew", 8)]
