@@ -1,0 +1,1 @@
+"""Ratios against a reference in the same run; `python -m benchmarks` prints them all."""

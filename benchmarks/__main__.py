@@ -1,0 +1,76 @@
+"""`python -m benchmarks [frames engine latency pipeline] [--quick]`: figures beside a reference of the same run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import decoding, evaluation, pipeline
+from benchmarks.machine import describe, fsync_p99
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(f"... {words}\n")
+
+
+def _frames(*, quick: bool) -> list[Table]:
+    return [("frames: from a frame to a checked trade", decoding.HEAD, decoding.run(quick=quick))]
+
+
+def _engine(*, quick: bool) -> list[Table]:
+    return [
+        ("engine: one trade, however many rules sleep", evaluation.HEAD, evaluation.run(quick=quick)),
+        ("engine: beside the naive reference", evaluation.NAIVE_HEAD, evaluation.run_naive(quick=quick)),
+    ]
+
+
+def _latency(*, quick: bool) -> list[Table]:
+    rows = pipeline.run_latency(quick=quick, say=_say)
+    return [("latency: frame received, signal durable, written to 100 sockets", pipeline.LATENCY_HEAD, rows)]
+
+
+def _pipeline(*, quick: bool) -> list[Table]:
+    return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, say=_say))]
+
+
+BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
+    "frames": _frames,
+    "engine": _engine,
+    "latency": _latency,
+    "pipeline": _pipeline,
+}
+
+
+def _show(table: Table) -> None:
+    title, head, rows = table
+    print(f"\n### {title}\n")
+    print("| " + " | ".join(head) + " |")
+    print("|" + " --- |" * len(head))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+    sys.stdout.flush()
+
+
+def main(words: Sequence[str]) -> None:
+    """Print a table for each benchmark; there is no pass and no fail."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(BENCHMARKS)}; all by default")
+    parser.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
+    options = parser.parse_args(words)
+    unknown = [name for name in options.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    print(describe())
+    print(f"fsync p99: {fsync_p99(Path(tempfile.gettempdir())):.1f} ms")
+    for name in options.names or list(BENCHMARKS):
+        for table in BENCHMARKS[name](quick=options.quick):
+            _show(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
