@@ -1,4 +1,4 @@
-"""`python -m benchmarks [frames engine latency pipeline] [--quick]`: figures beside a reference of the same run."""
+"""`python -m benchmarks [NAME …] [--quick]`: figures beside a reference of the same run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import decoding, evaluation, pipeline
+from benchmarks import captures, decoding, evaluation, pipeline
 from benchmarks.machine import describe, fsync_p99
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -16,6 +16,10 @@ Table = tuple[str, list[str], list[list[str]]]
 
 def _say(words: str) -> None:
     sys.stderr.write(f"... {words}\n")
+
+
+def _captures(*, quick: bool) -> list[Table]:
+    return [("captures: recordings read, beside a plain count", captures.HEAD, captures.run(quick=quick))]
 
 
 def _frames(*, quick: bool) -> list[Table]:
@@ -39,6 +43,7 @@ def _pipeline(*, quick: bool) -> list[Table]:
 
 
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
+    "captures": _captures,
     "frames": _frames,
     "engine": _engine,
     "latency": _latency,

@@ -26,4 +26,4 @@ def test_a_quick_run_prints_a_table_for_each(capsys: pytest.CaptureFixture[str])
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         benchmarks.main(["speed"])
-    assert "there are frames" in capsys.readouterr().err
+    assert "there are captures, frames" in capsys.readouterr().err

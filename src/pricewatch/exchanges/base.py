@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import ClassVar, NamedTuple
@@ -34,7 +35,7 @@ class Subscription(NamedTuple):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """The adapter wants this frame sent."""
+    """The adapter wants this frame sent: a request, or the answer to a venue's ping."""
 
     frame: str
 
@@ -73,14 +74,29 @@ class Closing(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Ready(msgspec.Struct, frozen=True):
+    """The venue takes requests from now on (see `Exchange.greeting`)."""
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A counter of the venue jumped: trades may be missing, and nobody knows which.
+
+    Empty `natives`: of every market on the connection.
+    """
+
+    reason: str
+    natives: tuple[str, ...] = ()
+
+
 class Ignored(msgspec.Struct, frozen=True):
     """A frame that does not concern us."""
 
 
-Control = Subscribed | SubscriptionFailed | Heartbeat | Notice | Closing | Ignored
+Control = Subscribed | SubscriptionFailed | Heartbeat | Notice | Closing | Ready | Lost | Send | Ignored
 Output = Trade | Quote | Control
 
 HEARTBEAT = Heartbeat()
+READY = Ready()
 IGNORED = Ignored()
 
 
@@ -98,15 +114,42 @@ class Keepalive(msgspec.Struct, frozen=True):
     """The venue answers WebSocket pings."""
     probe: str | None = None
     """A message the venue answers with a frame, for feeds that may be silent for long."""
+    every: float | None = None
+    """Seconds between probes that are sent on a busy connection too, since the venue closes one without them."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A REST request: GET, or POST where there is a body (JSON)."""
+
+    url: str
+    body: str | None = None
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """A market as the venue lists it."""
+
+    native: str
+    symbol: str
+    """Canonical `BASE-QUOTE`."""
+    active: bool = True
+    """Trading, as far as the venue says."""
 
 
 class HistoryRequest(msgspec.Struct, frozen=True):
-    """One page of a market's past trades with `first <= key <= last` (`last` None: up to now)."""
+    """One page of a market's past trades.
+
+    Where ids are consecutive, those with `first <= key <= last` (`last` None: up to now); elsewhere those with
+    `since <= at <= until` (`until` None: up to now).
+    """
 
     market: Market
     url: str
     first: int
     last: int | None
+    since: int = 0
+    until: int | None = None
+    body: str | None = None
+    """Posted as JSON where there is one."""
 
 
 class HistoryPage(NamedTuple):
@@ -123,6 +166,8 @@ class CandleRequest(msgspec.Struct, frozen=True):
     url: str
     start: int
     end: int
+    body: str | None = None
+    """Posted as JSON where there is one."""
 
 
 class Exchange(ABC):
@@ -140,6 +185,14 @@ class Exchange(ABC):
     """The venue's time resolution in microseconds."""
     consecutive: ClassVar[bool] = True
     """Trade ids of one market grow by one, so that a jump is a hole."""
+    approximate: ClassVar[bool] = False
+    """The venue gives no trade ids: a trade's identity is a hash of what it says."""
+    greeting: ClassVar[bool] = False
+    """Nothing is sent before the venue's first word, which the adapter reports as `Ready`."""
+    settle: ClassVar[float] = 0.0
+    """Seconds to wait between connecting and the first request."""
+    lifetime: ClassVar[float | None] = None
+    """Seconds after which the venue closes any connection."""
     keepalive: ClassVar[Keepalive] = Keepalive()
     markets_per_connection: ClassVar[int]
     send_interval: ClassVar[float]
@@ -158,9 +211,32 @@ class Exchange(ABC):
     def native(symbol: str) -> str:
         """The venue's name for a canonical symbol."""
 
+    def instrument_requests(self) -> list[Request]:
+        """What to ask for the venue's list of markets; empty where it has none."""
+        return []
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        """The markets in the answers to `instrument_requests`, in their order.
+
+        Leaves out what has no canonical symbol. Raises `BadData`, `Unavailable` or `Refused`.
+        """
+        raise BadData("malformed", f"{self.id} lists no instruments, and {len(bodies)} answers came")
+
+    def prepare(self) -> Request | None:
+        """What must be asked by REST before each connection (a token); None where nothing."""
+        return None
+
+    def prepared(self, body: bytes) -> None:
+        """The answer to `prepare`; `url` holds afterwards. Raises `BadData`, `Unavailable` or `Refused`."""
+        raise BadData("malformed", f"{self.id} asks for nothing before it connects, and {len(body)} bytes came")
+
     def url(self) -> str:
         """The address to connect to."""
         return self.where.socket
+
+    def probe(self, now: int) -> str | None:  # noqa: ARG002 - some venues want the time
+        """The keepalive's message at `now` (µs)."""
+        return self.keepalive.probe
 
     def expected(self) -> list[Subscription]:
         """Every subscription the venue ought to confirm."""
@@ -174,6 +250,10 @@ class Exchange(ABC):
         """
 
     @abstractmethod
+    def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
+        """The messages that end `gone`, already taken off `markets`."""
+
+    @abstractmethod
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
         """Append what the frame means to `out`, trades oldest first.
 
@@ -181,13 +261,24 @@ class Exchange(ABC):
         what was usable in it has been appended by then.
         """
 
-    @abstractmethod
-    def history_request(self, market: Market, first: int, last: int | None, since: int) -> HistoryRequest:
-        """The first page of the trades `first..last`; `since` is an instant not after the first of them."""
+    def history_request(
+        self,
+        market: Market,  # noqa: ARG002 - for the venues that have it
+        first: int,  # noqa: ARG002
+        last: int | None,  # noqa: ARG002
+        since: int,  # noqa: ARG002
+        until: int | None = None,  # noqa: ARG002
+    ) -> HistoryRequest | None:
+        """The first page of the trades `first..last`; None where the venue has no trade history anyone may read.
 
-    @abstractmethod
+        `since` is an instant not after the first of them, `until` one not before the last. Where ids are not
+        consecutive, only the instants count.
+        """
+        return None
+
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
         """Read one page. Raises `BadData`, `Unavailable` (try again) or `Refused`."""
+        raise BadData("malformed", f"{self.id} has no trade history: {request.url}, {len(body)} bytes at {received}")
 
     @abstractmethod
     def candle_requests(self, market: Market, start: int, end: int) -> list[CandleRequest]:
@@ -201,6 +292,11 @@ class Exchange(ABC):
 def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     """Consecutive pieces of at most `size` items."""
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def text_key(ref: str) -> int:
+    """A 63-bit key for a trade id that is text: the first bits of its BLAKE2b digest."""
+    return int.from_bytes(hashlib.blake2b(ref.encode(errors="surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def spans(start: int, end: int, rows: int) -> list[tuple[int, int]]:

@@ -114,6 +114,7 @@ class Binance(Exchange):
     endpoints = Endpoints(socket="wss://stream.binance.com:9443", rest="https://api.binance.com")
     channels = ("trade", "bookTicker")
     step = 1000
+    lifetime = 86_400.0
     # Server pings are no frames to us, and a quiet market may print nothing for minutes: ask for something answered.
     keepalive = Keepalive(probe='{"method":"LIST_SUBSCRIPTIONS","id":0}')
     markets_per_connection = 400  # 1,024 streams a connection
@@ -144,9 +145,13 @@ class Binance(Exchange):
         for streams in chunks(list(by_stream), 1 if alone else 200):
             number = next(self._ids)
             self._pending[number] = [by_stream[stream] for stream in streams]
-            request = {"method": "SUBSCRIBE", "params": list(streams), "id": number}
-            sends.append(Send(msgspec.json.encode(request).decode()))
+            sends.append(_request("SUBSCRIBE", streams, number))
         return sends
+
+    def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
+        """At most 200 streams a message."""
+        streams = [f"{native.lower()}@{channel}" for native, channel in gone]
+        return [_request("UNSUBSCRIBE", some, next(self._ids)) for some in chunks(streams, 200)]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
         """Route by the stream's name at its usual place, without a pass over the envelope."""
@@ -213,7 +218,14 @@ class Binance(Exchange):
         else:
             out.append(Notice(reason))
 
-    def history_request(self, market: Market, first: int, last: int | None, since: int) -> HistoryRequest:  # noqa: ARG002 - asked for by id
+    def history_request(
+        self,
+        market: Market,
+        first: int,
+        last: int | None,
+        since: int,  # noqa: ARG002 - asked for by id
+        until: int | None = None,  # noqa: ARG002
+    ) -> HistoryRequest:
         """`historicalTrades` from an id on."""
         limit = _PAGE if last is None else min(_PAGE, last - first + 1)
         query = f"symbol={market.native}&fromId={first}&limit={limit}"
@@ -256,3 +268,7 @@ class Binance(Exchange):
             for row in rows
         ]
         return within(candles, request)
+
+
+def _request(method: str, streams: Sequence[str], number: int) -> Send:
+    return Send(msgspec.json.encode({"method": method, "params": list(streams), "id": number}).decode())

@@ -135,21 +135,11 @@ class Coinbase(Exchange):
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """At most 50 products a message. Something must be asked for within 5 s of connecting."""
-        by_product: dict[str, list[str]] = {}
-        for native, channel in wanted:
-            by_product.setdefault(native, []).append(channel)
-        return [
-            Send(
-                msgspec.json.encode(
-                    {
-                        "type": "subscribe",
-                        "product_ids": list(products),
-                        "channels": sorted({channel for product in products for channel in by_product[product]}),
-                    }
-                ).decode()
-            )
-            for products in chunks(list(by_product), 1 if alone else 50)
-        ]
+        return _requests("subscribe", wanted, 1 if alone else 50)
+
+    def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
+        """At most 50 products a message."""
+        return _requests("unsubscribe", gone, 50)
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
         """One typed pass; a second one only for frames that are not ours or broken."""
@@ -211,7 +201,14 @@ class Coinbase(Exchange):
         else:
             out.append(Notice(reason))
 
-    def history_request(self, market: Market, first: int, last: int | None, since: int) -> HistoryRequest:  # noqa: ARG002 - asked for by id
+    def history_request(
+        self,
+        market: Market,
+        first: int,
+        last: int | None,
+        since: int,  # noqa: ARG002 - asked for by id
+        until: int | None = None,  # noqa: ARG002
+    ) -> HistoryRequest:
         """Pages go back in time: `after` an id means older than it."""
         base = f"{self.where.rest}/products/{market.native}/trades"
         if last is None:
@@ -255,6 +252,24 @@ class Coinbase(Exchange):
             Candle(number, row.at * 1_000_000, row.open, row.high, row.low, row.close, row.volume) for row in rows
         ]
         return within(candles, request)
+
+
+def _requests(kind: str, subscriptions: Collection[Subscription], size: int) -> list[Send]:
+    by_product: dict[str, list[str]] = {}
+    for native, channel in subscriptions:
+        by_product.setdefault(native, []).append(channel)
+    return [
+        Send(
+            msgspec.json.encode(
+                {
+                    "type": kind,
+                    "product_ids": list(products),
+                    "channels": sorted({channel for product in products for channel in by_product[product]}),
+                }
+            ).decode()
+        )
+        for products in chunks(list(by_product), size)
+    ]
 
 
 def _iso(instant: int) -> str:

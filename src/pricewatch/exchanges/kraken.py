@@ -160,16 +160,23 @@ class Kraken(Exchange):
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """A message a channel and 50 symbols; each symbol is answered on its own."""
+        return self._requests("subscribe", wanted, 1 if alone else 50)
+
+    def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
+        """A message a channel and 50 symbols."""
+        return self._requests("unsubscribe", gone, 50)
+
+    def _requests(self, method: str, subscriptions: Collection[Subscription], size: int) -> list[Send]:
         sends = []
         for channel in self.channels:
-            symbols = [native for native, asked in wanted if asked == channel]
-            for some in chunks(symbols, 1 if alone else 50):
+            symbols = [native for native, asked in subscriptions if asked == channel]
+            for some in chunks(symbols, size):
                 params: dict[str, Any] = {"channel": channel, "symbol": list(some)}
-                if channel == "trade":
-                    params["snapshot"] = False
-                else:
+                if channel == "ticker":
                     params["event_trigger"] = "bbo"
-                sends.append(Send(msgspec.json.encode({"method": "subscribe", "params": params}).decode()))
+                elif method == "subscribe":
+                    params["snapshot"] = False
+                sends.append(Send(msgspec.json.encode({"method": method, "params": params}).decode()))
         return sends
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
@@ -251,7 +258,14 @@ class Kraken(Exchange):
     def _pair(self, market: Market) -> str:
         return "".join(_OLD_NAMES.get(leg, leg) for leg in split(market.symbol))
 
-    def history_request(self, market: Market, first: int, last: int | None, since: int) -> HistoryRequest:
+    def history_request(
+        self,
+        market: Market,
+        first: int,
+        last: int | None,
+        since: int,
+        until: int | None = None,  # noqa: ARG002 - pages end by id
+    ) -> HistoryRequest:
         """Asked for by time: `since` is exclusive, so a little before it."""
         return self._since(market, first, last, (since - 1) * 1000)
 

@@ -15,6 +15,7 @@ from pricewatch.domain.market import Quote, Trade
 from pricewatch.engine.gate import Limits, Reason
 from pricewatch.exchanges.base import (
     BadTrade,
+    Closing,
     Control,
     Exchange,
     Heartbeat,
@@ -167,7 +168,7 @@ class Session:
             self._refused(Subscription(output.native, output.channel), output.reason)
         elif isinstance(output, Notice):
             self._say(output.text)
-        else:
+        elif isinstance(output, Closing):
             self._say(f"closing: {output.reason}")
 
     def _heartbeat(self, heartbeat: Heartbeat, now: int) -> None:

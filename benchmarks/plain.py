@@ -1,0 +1,68 @@
+"""Trades and quotes of a recording, counted as plainly as can be: nothing here knows the adapters.
+
+One function a venue. It gets the lines of one recording (see `read`) and returns the markets' names on the wire and how
+many trades and quotes the frames hold, array frames by element.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+Line = dict[str, Any]
+
+
+class Counts(NamedTuple):
+    """What one recording holds."""
+
+    natives: set[str]
+    trades: int
+    quotes: int
+
+
+Count = Callable[[Iterable[Line]], Counts]
+
+
+def read(path: Path) -> Iterator[Line]:
+    """The lines of a recording."""
+    with gzip.open(path, "rt") as file:
+        yield from map(json.loads, file)
+
+
+def frame(line: Line) -> str | bytes:
+    """A recorded frame as it came: text, or bytes where it was binary."""
+    return base64.b64decode(line["b64"]) if "b64" in line else str(line["raw"])
+
+
+def received(lines: Iterable[Line]) -> Iterator[Any]:
+    """The text frames from the venue, decoded."""
+    for line in lines:
+        if line["dir"] == "in":
+            yield json.loads(line["raw"])
+
+
+def binance(lines: Iterable[Line]) -> Counts:
+    streams = [one.get("stream", "") for one in received(lines)]
+    natives = {name.partition("@")[0].upper() for name in streams if "@" in name}
+    return Counts(
+        natives, sum(name.endswith("@trade") for name in streams), sum(name.endswith("@bookTicker") for name in streams)
+    )
+
+
+def coinbase(lines: Iterable[Line]) -> Counts:
+    frames = list(received(lines))
+    kinds = [one["type"] for one in frames]
+    natives = {one["product_id"] for one in frames if "product_id" in one}
+    return Counts(natives, kinds.count("match") + kinds.count("last_match"), kinds.count("ticker"))
+
+
+RECORDINGS: dict[str, tuple[str, Count]] = {
+    "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
+    "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
+    "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
+}
+"""Recording -> the venue whose adapter reads it, and its count."""
