@@ -19,7 +19,7 @@ from tests.acceptance.rig import SOURCE
 
 from pricewatch.store.embedded import EmbeddedPostgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(480)]
 
 SEEDS = (1, 7, 20)
 SPAN = "32s"

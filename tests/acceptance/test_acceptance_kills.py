@@ -20,7 +20,7 @@ from tests.acceptance.oracle import LATE, expected
 from tests.acceptance.rig import Rig, rigged, tell, until
 from tests.acceptance.world import World, scores
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(840)]
 
 SPEED = 11.0
 VICTIMS = ("service", "postmaster", "backend", "both")

@@ -12,7 +12,7 @@ from tests.acceptance.rig import Rig, rigged, tell, until
 from tests.acceptance.test_acceptance_kills import MARKETS, PATIENT, names, rules
 from tests.acceptance.world import World, scores
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(480)]
 
 
 async def begin(rig: Rig, shared: Path, wanted: Trades, speed: float) -> None:

@@ -10,7 +10,7 @@ from tests.acceptance.captures import BTC, COINBASE, ETH, Trades, trades
 from tests.acceptance.rig import Rig, rigged, tell, until
 from tests.acceptance.world import World
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.shared, pytest.mark.timeout(360)]
 
 
 def merged(*parts: Trades) -> Trades:

@@ -13,7 +13,7 @@ from tests.acceptance.captures import BTC, ETH, trades
 from tests.acceptance.rig import Process, Rig, rigged, tell, until
 from tests.acceptance.test_acceptance_kills import MARKETS, rules
 
-pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.postgres, pytest.mark.timeout(360)]
 
 BITCOIN = {"binance": ["BTC-USDT"]}
 
@@ -28,7 +28,7 @@ def events(process: Process | None, name: str) -> list[dict[str, Any]]:
 async def exits(rig: Rig, words: list[str], code: int) -> str:
     """A command that refuses: its one message."""
     process = await Process.start(words, rig.folder, f"refused-{code}")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await process.process.wait() == code, process.words()
     message = process.words()
     assert "Traceback" not in message

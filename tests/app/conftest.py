@@ -32,7 +32,7 @@ from pricewatch.testing.bus import RedisServer
 from pricewatch.training.settings import TrainingSettings
 
 
-async def until(holds: Callable[[], object], within: float = 10) -> None:
+async def until(holds: Callable[[], object], within: float = 60) -> None:
     async with asyncio.timeout(within):
         while not holds():
             await asyncio.sleep(0.01)
@@ -111,12 +111,12 @@ async def running(settings: Settings, *, wait: bool = True, **options: Any) -> A
         task = group.create_task(run.service.run(run.stop))
         try:
             if wait:
-                async with asyncio.timeout(15):
+                async with asyncio.timeout(60):
                     await run.service.started.wait()
             yield run
         finally:
             run.stop.set()
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 await task
 
 

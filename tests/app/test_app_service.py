@@ -90,7 +90,7 @@ async def test_without_a_database_it_is_alive_and_says_why_it_is_not_ready_then_
         try:
             if again.url() != url:
                 pytest.skip("the server has another address now")
-            await asyncio.wait_for(run.service.started.wait(), 10)
+            await asyncio.wait_for(run.service.started.wait(), 60)
             await until(lambda: run.service.assembly.evaluation.trouble() is None)  # type: ignore[union-attr]
             assert (await run.get("/readyz"))[0] == 200
             run.stop.set()
@@ -155,7 +155,7 @@ async def test_the_first_signal_stops_in_order() -> None:
     stop = asyncio.Event()
     with stop_on_signals(stop):
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.wait_for(stop.wait(), 5)
+        await asyncio.wait_for(stop.wait(), 60)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
@@ -171,7 +171,7 @@ async def test_a_stop_does_not_wait_for_mail_nobody_sends(database_url: str, ope
         loop = asyncio.get_running_loop()
         async with running(quick(open_folder, database_url, venues), prepare=mailing) as run:
             outbox = run.service.store.outbox
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while not (await outbox.counts())[DeliveryState.QUEUED]:
                     await asyncio.sleep(0.05)
             begun = loop.time()

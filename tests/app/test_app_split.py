@@ -23,7 +23,7 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.config import Settings
 from pricewatch.testing.bus import RedisServer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(180)]
 LEVELS = range(1, 900)
 """The rules without timers: the oracle knows no outage."""
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -214,6 +214,6 @@ async def test_a_killed_engine_loses_and_doubles_nothing(
 
 
 async def stored(url: str, table: str, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(await fetch(url, f"SELECT 1 FROM {table}")) < count:
             await asyncio.sleep(0.1)

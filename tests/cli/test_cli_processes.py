@@ -119,7 +119,7 @@ def configured(config: Path, addresses: dict[str, str], folder: Path) -> Path:
 
 @pytest.mark.postgres
 @pytest.mark.slow
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 async def test_beside_a_running_service(config: Path, open_folder: Path) -> None:
     async with venues() as addresses:
         where = ("--config", str(configured(config, addresses, open_folder)))
@@ -129,7 +129,7 @@ async def test_beside_a_running_service(config: Path, open_folder: Path) -> None
                 sys.executable, "-m", "pricewatch", "run", *where, stdout=stderr, stderr=stderr, env=_environment()
             )
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while "service.started" not in log.read_text():
                     assert service.returncode is None, log.read_text()
                     await asyncio.sleep(0.1)
@@ -179,7 +179,7 @@ async def test_beside_a_running_service(config: Path, open_folder: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(180)
 async def test_a_recording_replayed_and_recorded_again_has_the_same_trades(config: Path, tmp_path: Path) -> None:
     async with venues(rate=20.0) as addresses:
         where = ("--config", str(configured(config, addresses, tmp_path)))

@@ -31,7 +31,7 @@ async def server(handler: Handler, status: HTTPStatus | None = None) -> AsyncIte
 
 async def take(feed: Feed, count: int) -> list[dict[str, Any]]:
     frames = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for message in feed.messages():
             frames.append(message)
             if len(frames) == count:

@@ -39,7 +39,7 @@ async def running(*workers: DeliveryWorker) -> AsyncIterator[None]:
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.01)
 
@@ -109,7 +109,7 @@ async def test_a_commit_wakes_the_worker_long_before_the_next_poll(
         outbox.queue(signal, "email", "ann@example.org")
         worker.committed([entry(news(channels=()))])
         worker.committed([entry(signal)])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await sink.wait_for(1)
 
 

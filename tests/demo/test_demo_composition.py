@@ -13,7 +13,7 @@ import pytest
 
 from pricewatch.demo.composition import run_demo
 
-pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(90)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(180)]
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
@@ -38,7 +38,7 @@ async def test_an_early_interrupt_ends_it(open_folder: Path, patience: float) ->
     )
     await asyncio.sleep(patience)
     process.send_signal(signal.SIGTERM)
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         out, _ = await process.communicate()
     assert process.returncode in {0, -signal.SIGTERM}
     assert process.returncode != 0 or json.loads(out)["trades_received"] >= 0

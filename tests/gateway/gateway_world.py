@@ -73,7 +73,7 @@ class Shelf:
 
 async def until(condition: Callable[[], object]) -> None:
     """For what has no event to wait for: the other side of a socket."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 
@@ -206,7 +206,7 @@ class Client:
         self.seen: list[dict[str, Any]] = []
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             frame: dict[str, Any] = await self.socket.receive_json()
         self.seen.append(frame)
         return frame
@@ -228,7 +228,7 @@ class Client:
         await self.socket.send_json({"method": method, "params": params, "req_id": 1})
 
     async def close_code(self) -> int | None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not self.socket.closed:
                 await self.socket.receive()
         return self.socket.close_code

@@ -284,7 +284,7 @@ async def running(ingest: Ingest) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Return once the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():

@@ -105,7 +105,7 @@ async def _status(http: aiohttp.ClientSession, rest: str) -> dict[str, Any]:
 
 
 async def _passed(http: aiohttp.ClientSession, rest: str, trades: int) -> dict[str, Any]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (status := await _status(http, rest))["trades"] < trades:
             await asyncio.sleep(0.01)
     return status
@@ -145,7 +145,7 @@ async def test_replay_says_what_it_does_and_ends_where_asked(tmp_path: Path) -> 
     file = written(tmp_path / "a.jsonl", [trade(number, 100.0) for number in range(1, 6)])
     settings = SimulatorSettings(mode="runon", speed="max", exit_at_end=True)
     ready: list[object] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await replay([file], settings, clock=WallClock(), ready=ready.append)
     assert len(ready) == 1
 

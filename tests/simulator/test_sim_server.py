@@ -107,7 +107,7 @@ async def test_control_injects_events() -> None:
         url = running.addresses.rest + "/control/event"
         async with connect(running.addresses.ws + TRADES) as socket:
             assert (await post(url, {"kind": "jump", "market": "binance:BTC-USDT", "percent": 20}))[0] == 202
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while float(json.loads(await socket.recv())["p"]) < 64_900 * 1.15:
                     pass
         assert (await post(url, {"kind": "jump", "market": "nasdaq:X-Y"}))[0] == 409
@@ -201,7 +201,7 @@ async def test_a_client_that_does_not_read_is_cut_and_others_do_not_notice() -> 
     async with serving(busy) as running:
         port = int(running.addresses.ws.rpartition(":")[2])
         async with deaf(port, TRADES), connect(running.addresses.ws + TRADES) as healthy:
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 found: list[int] = []
                 while running.server.status()["cut"] == 0:
                     found += await ids(healthy, 500)

@@ -156,7 +156,7 @@ class ConnectorPromises:
         venue.handle = watch
         async with client.connect(venue.url):
             pass
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(12):
             await closed.wait()
 
 
