@@ -92,7 +92,9 @@ async def test_without_a_database_it_is_alive_and_says_why_it_is_not_ready_then_
                 pytest.skip("the server has another address now")
             await asyncio.wait_for(run.service.started.wait(), 60)
             await until(lambda: run.service.assembly.evaluation.trouble() is None)  # type: ignore[union-attr]
-            assert (await run.get("/readyz"))[0] == 200
+            async with asyncio.timeout(60):
+                while (await run.get("/readyz"))[0] != 200:
+                    await asyncio.sleep(0.05)
             run.stop.set()
             await asyncio.sleep(0.5)
         finally:
