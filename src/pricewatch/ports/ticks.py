@@ -116,7 +116,7 @@ class History(Protocol):
         ...
 
     async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        """Per market the newest trade in the order with `seen <= upto` (not flagged as history)."""
+        """Per market the newest trade in the order with `seen <= upto` (neither history nor suspect)."""
         ...
 
     async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
