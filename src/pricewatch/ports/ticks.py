@@ -131,6 +131,14 @@ class History(Protocol):
         ...
 
 
+class RecentTrades(Protocol):
+    """What a market's next prices are compared with."""
+
+    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
+        """Each market's `limit` newest trades by the venue's time, in their order."""
+        ...
+
+
 class CandleImport(Protocol):
     """Candles a venue gave us for the time before we listened."""
 
