@@ -49,15 +49,13 @@ class Asking:
         self._gone: list[Subscription] = []
         self._changed = asyncio.Event()
         self._spoilt = False
-        self._begun = False
         self._timeouts = 0
         self._of: dict[str, list[Subscription]] = {}
         self._loop = asyncio.get_running_loop()
+        self._want(exchange.expected())
 
     async def run(self) -> None:
         """Ask, wait for the confirmations, ask again for what is missing; a message a market from then on."""
-        self._begun = True
-        self._want(self._exchange.expected())
         attempt = 0
         while True:
             attempt = 0 if self._wanted else attempt
@@ -98,8 +96,7 @@ class Asking:
         """Subscribe to these too."""
         self._exchange.add(markets)
         names = {market.native for market in markets}
-        if self._begun:
-            self._want([one for one in self._exchange.expected() if one.native in names])
+        self._want([one for one in self._exchange.expected() if one.native in names])
         self._changed.set()
 
     def remove(self, natives: Collection[str]) -> None:

@@ -12,7 +12,7 @@ import aiohttp
 import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
-from pricewatch.domain.market import Market
+from pricewatch.domain.market import Market, Trade
 from pricewatch.domain.time import MINUTE
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.backoff import doubled
@@ -25,6 +25,7 @@ from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
 from pricewatch.ingest.resume import Ledgers, resume
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.stayaway import StayAway
+from pricewatch.ingest.suspects import Suspects
 from pricewatch.ingest.tap import Tap
 from pricewatch.ingest.transport.choice import connector
 from pricewatch.ports.clock import Clock
@@ -63,16 +64,22 @@ class Ingest:
         stored: Stored | None = None,
         backlog: Backlog | None = None,
         folder: Path | None = None,
+        recent: Mapping[int, Sequence[Trade]] | None = None,
         connect: Connect | None = None,
         tap: Tap | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         luck: Callable[[], float] = random.random,
     ) -> None:
-        """`folder`: where the times to stay away are kept; without it they end with the process."""
+        """`folder`: where the times to stay away are kept; without it they end with the process.
+
+        `recent`: each market's newest stored trades in their order, what its next prices are compared with.
+        """
         self.venues: list[LiveVenue] = []
         self._settings = settings
         self._markets = markets
         self._sink = sink
+        self._recent = recent or {}
+        self._suspects: Suspects | None = None
         self._clock = clock
         self._marks = marks
         self._gaps = gaps
@@ -89,6 +96,25 @@ class Ingest:
 
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
+        if self._settings.suspects.enabled:
+            self._doubt()
+        try:
+            await self._run()
+        finally:
+            if self._suspects is not None:
+                self._suspects.flush()
+
+    def _doubt(self) -> None:
+        """From here on doubtful prints wait in front of the sink."""
+        self._sink = self._suspects = Suspects(
+            self._sink,
+            self._settings.suspects.doubts(),
+            [market.id for market in self._markets],
+            later=asyncio.get_running_loop().call_later,
+            recent=self._recent,
+        )
+
+    async def _run(self) -> None:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
@@ -129,6 +155,9 @@ class Ingest:
             if live is None:
                 live = self._maker.make(name, settings)
                 self.venues.append(live)
+            if self._suspects is not None:
+                for market in new:
+                    self._suspects.add(market.id)
             feeds = live.roster.prepare(new)
             await self._resume(live, feeds, marks, gaps)
             live.roster.place(new)
@@ -186,7 +215,11 @@ class Ingest:
 
     def status(self) -> Mapping[str, Any]:
         """Per venue: connections, markets, counters, skew, holes."""
-        return {"venues": {live.venue.id: venue_status(live) for live in self.venues}}
+        suspects = self._suspects
+        return {
+            "venues": {live.venue.id: venue_status(live) for live in self.venues},
+            "suspects": None if suspects is None else suspects.status(),
+        }
 
     def trouble(self) -> str | None:
         """Only when no connection at all stands; one venue away is told by `status`."""
@@ -199,3 +232,5 @@ class Ingest:
         """Counters and gauges by venue."""
         for live in self.venues:
             yield from samples(live)
+        if self._suspects is not None:
+            yield from self._suspects.samples()
