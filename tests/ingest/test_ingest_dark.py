@@ -164,7 +164,8 @@ async def test_without_candles_either_it_stays_declared(monkeypatch: pytest.Monk
 
     async with toy_house(monkeypatch, MUTE) as house, house.listening(pause=pause, refill_deadline=0.05):
         await house.say(house.venue.trade(KEYS[0], at=at(0)))
-        house.venue.rest_refuse = {"none given": [], "refused": [(404, {})], "away": [(503, {})] * 20}[trouble]
+        statuses = {"none given": [], "refused": [404], "away": [503] * 20}[trouble]
+        house.venue.rest_refuse = [(status, {}) for status in statuses]
         await lose(house)
         await until(lambda: len(house.venue.asked) >= (3 if trouble == "away" else 1))
         await until(lambda: len(house.gaps.declared) == 1)

@@ -108,7 +108,7 @@ async def test_no_connection_opens_within_the_time_not_even_after_a_restart(
     async with toy_house(monkeypatch, odd(markets_per_connection=1)) as house:
         house.venue.refuse = [(429, {"Retry-After": "7200"})] * 3
         async with running(house.make(markets(3), folder=tmp_path, open_interval=0.01)):
-            await until(lambda: (tmp_path / "stay_away.json").exists())
+            await until((tmp_path / "stay_away.json").exists)
         first = len(house.venue.opened)
         ingest = house.make(markets(3), folder=tmp_path)
         async with running(ingest):

@@ -75,11 +75,9 @@ class ToyHouse:
             "rotate_overlap": 0.02,
             "idle_timeout": 30.0,
         }
+        wide: dict[str, Any] = {"backfill_candles": 0, "suspects": {"enabled": False}}
         self.ingest = Ingest(
-            IngestSettings(
-                venues={"toy": VenueSettings(**(quick | settings))},
-                **({"backfill_candles": 0, "suspects": {"enabled": False}} | (common or {})),
-            ),
+            IngestSettings(venues={"toy": VenueSettings(**(quick | settings))}, **(wide | (common or {}))),
             some,
             sink=self.sink,
             clock=self.clock,
