@@ -156,7 +156,7 @@ class Bitfinex(Exchange):
         ]
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
-        """Leaves out the coins of the paper market, which the venue maps to the names of real ones."""
+        """Leaves out perpetuals, and coins of the paper market, which the venue maps to the names of real ones."""
         try:
             pairs = [pair for some in _decode_pairs(bodies[0]) for pair in some]
             named = [row for some in _decode_names(bodies[1]) for row in some]
@@ -166,7 +166,7 @@ class Bitfinex(Exchange):
         found: dict[str, Instrument] = {}
         for pair in pairs:
             legs = pair.split(":") if ":" in pair else [pair[:3], pair[3:]]
-            if any(leg.startswith("TEST") or leg in {"AAA", "BBB"} for leg in legs):
+            if any(leg.startswith("TEST") or leg.endswith("F0") or leg in {"AAA", "BBB"} for leg in legs):
                 continue
             with suppress(Invalid):
                 symbol = canonical("-".join(names.get(leg, leg) for leg in legs))

@@ -83,7 +83,7 @@ class _Envelope(msgspec.Struct):
     reason: str = ""
     symbol: str = ""
     changes: msgspec.Raw = msgspec.Raw(b"[]")
-    trades: msgspec.Raw | None = None
+    trades: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _Past(msgspec.Struct, gc=False, rename={"side": "type"}):
@@ -196,13 +196,16 @@ class Gemini(Exchange):
             for change in message.changes:
                 (book.bids if change.side == "buy" else book.asks).change(change.price, change.size)
         news = book.news()
-        if news is None:
+        crossed = news is not None and news[0][0] >= news[1][0]
+        if news is None or crossed:
             out.append(IGNORED)
         else:
             (bid, bid_size), (ask, ask_size) = news
             out.append(Quote(market.id, received, bid, bid_size, ask, ask_size, received))
         if message.trades or lost:
             self._trades(message.symbol, message.trades or [], int(Flag.HISTORY), received, out, lost)
+        if crossed:
+            raise BadData("crossed book", f"{market.native} {news}")
 
     def _trades(
         self, native: str, rows: list[_Row], flags: int, received: int, out: list[Output], lost: int = 0
@@ -241,7 +244,7 @@ class Gemini(Exchange):
         """One broken row takes neither the other trades nor the book with it."""
         try:
             changes, off = _usable(envelope.changes, _decode_change)
-            rows, lost = (None, 0) if envelope.trades is None else _usable(envelope.trades, _decode_row)
+            rows, lost = (None, 0) if bytes(envelope.trades) == b"null" else _usable(envelope.trades, _decode_row)
         except UNUSABLE:
             raise BadData("malformed", str(error)) from error
         self._updates(_Updates(envelope.symbol, changes, rows), received, out, lost)
