@@ -172,7 +172,9 @@ class Desk:
 
 def pushed(kind: type[Venue], symbol: str, seconds: int = 20, **settings: Any) -> list[Any]:
     """What a client of everything gets in a time, numbers as they are written (see `shape`)."""
-    configured = SimulatorSettings(**{"programme": False, "history_minutes": 0, **settings, "markets": {kind.id: (symbol,)}})
+    configured = SimulatorSettings(
+        **{"programme": False, "history_minutes": 0, **settings, "markets": {kind.id: (symbol,)}}
+    )
     tape = SeededTape(configured, start=START)
     venue, listener = kind(tape.ledgers, configured), Listener()
     for item in tape.take(START + seconds * 1_000_000, 100_000, heard=True):

@@ -128,14 +128,14 @@ def test_rest() -> None:
 
 @pytest.mark.shared
 def test_frames_are_as_recorded(shared: Path) -> None:
-    theirs = list(recorded(shared / RECORDING))
-    ours = pushed(Bitfinex, "BTC-USD")
+    theirs: list[Any] = list(recorded(shared / RECORDING))
     for event in ("info", "conf", "subscribed"):
         real = next(one for one in theirs if isinstance(one, dict) and one["event"] == event)
         desk = Desk(Bitfinex, "BTC-USD")
-        mine = [*desk.opening, *desk.say({"event": "conf", "flags": 65536}), *desk.say(subscribe("ticker"))]
+        mine: list[Any] = [*desk.opening, *desk.say({"event": "conf", "flags": 65536}), *desk.say(subscribe("ticker"))]
         (one,) = (one for one in mine if isinstance(one, dict) and one["event"] == event)
         assert shape(one) == shape(real)
+    ours = pushed(Bitfinex, "BTC-USD")
     arrays = [one for one in theirs if isinstance(one, list) and isinstance(one[1], list)]
     tickers = [one[1] for one in arrays if len(one[1]) == 10 and not isinstance(one[1][0], list)]
     assert {len(one[1]) for one in ours if isinstance(one[1], list)} == {len(one) for one in tickers} == {10}
@@ -169,5 +169,6 @@ def test_executions_are_prints() -> None:
         b'[5,"tu",[2,1574694475039,-0.1,5]]',
     ]
     assert served(Bitfinex, frames) == {"tBTCUSD": 1}
-    with pytest.raises(Foreign):
-        Bitfinex.read(b"[6,[1]]", {})
+    for foreign in (b"[6,[1]]", b'{"event":"heartbeat"}'):
+        with pytest.raises(Foreign):
+            Bitfinex.read(foreign, {})

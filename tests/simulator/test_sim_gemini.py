@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.simulator.adapter_support import Desk, check, enough, listened, pushed
-from tests.simulator.sim_support import START
-from tests.simulator.test_sim_frames import recorded, recorded_http, shape
+from tests.simulator.sim_support import START, seeded
+from tests.simulator.test_sim_frames import Listener, recorded, recorded_http, shape
 
 from pricewatch.domain.market import Flag, Trade
 from pricewatch.simulator.capture import load
-from pricewatch.simulator.session import Foreign
+from pricewatch.simulator.depth import depth
+from pricewatch.simulator.market import Book
+from pricewatch.simulator.session import Foreign, Live
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.venues.gemini import Gemini
 
@@ -109,14 +112,39 @@ def test_a_recording_is_served(shared: Path) -> None:
     (tape,) = load([shared / RECORDING], SimulatorSettings(speed="max"))
     assert len(list(tape.take(START, 10_000, heard=True))) == 986
     assert sum(ledger.printed for ledger in tape.ledgers.values()) == 51
+    venue, desk = Gemini(tape.ledgers, SimulatorSettings()), Desk(Gemini, "BTC-USD")
+    (frame,) = venue.receive(desk.session, json.dumps(subscribe("BTCUSD")), START).frames
+    first = json.loads(frame)
+    assert first["changes"] == []
+    assert first["trades"]
 
 
 def test_foreign_frames() -> None:
     assert Gemini.read(b'{"result":"error","reason":"NoValidTradingPairs"}', {}) is None
-    current = b'{"type":"trade","symbol":"BTCUSD","event_id":1,"timestamp":5,"price":"1","quantity":"2","side":"block","tid":9}'
+    current = (
+        b'{"type":"trade","symbol":"BTCUSD","event_id":1,"timestamp":5,"price":"1","quantity":"2",'
+        b'"side":"block","tid":9}'
+    )
     heard = Gemini.read(current, {})
     assert heard is not None
     assert [(one.id, one.side) for _, one in heard.prints] == [(9, 0)]
     for frame in (b"{}", b'{"type":"word"}'):
         with pytest.raises(Foreign):
             Gemini.read(frame, {})
+
+
+def test_a_book_ends_where_the_price_does() -> None:
+    listing = Gemini.listed("BTC-USD")
+    bids, asks = depth(listing, 2 * listing.tick, 1.0, 3 * listing.tick, 2.0, 5)
+    assert bids == [(0.02, 1.0), (0.01, 3.0)]
+    assert [price for price, _ in asks] == [0.03, 0.04, 0.05, 0.06, 0.07]
+
+
+def test_nothing_is_told_where_no_level_changed() -> None:
+    tape = seeded(markets={"gemini": ("BTC-USD",)})
+    (ledger,) = tape.ledgers.values()
+    venue, listener = Gemini(tape.ledgers, SimulatorSettings()), Listener()
+    best = Book(START, ledger.bid, ledger.bid_size, ledger.ask, ledger.ask_size, 1)
+    venue.publish(Live(ledger, best), listener)
+    venue.publish(Live(ledger, best), listener)
+    assert len(listener.frames) == 1

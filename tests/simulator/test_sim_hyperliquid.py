@@ -112,9 +112,7 @@ def test_candles_are_as_the_example(shared: Path) -> None:
     body = json.dumps({"type": "candleSnapshot", "req": wanted}).encode()
     rows = json.loads(msgspec.json.encode(Desk(Hyperliquid, "BTC-USDC").venue.post("/info", {}, body, START).body))
     assert len(rows) >= 2
-    assert {shape(row) for row in rows} <= {
-        shape({**one, "s": "BTC"}) for one in json.loads(lines[3])
-    }
+    assert {shape(row) for row in rows} <= {shape({**one, "s": "BTC"}) for one in json.loads(lines[3])}
 
 
 @pytest.mark.shared

@@ -1,7 +1,7 @@
 """Bitfinex version 2, the server's side: trades, tickers, heartbeats, sequence numbers; REST in its own file.
 
-https://docs.bitfinex.com/docs/ws-general, …/reference/ws-public-trades, …/reference/ws-public-ticker. Books and candles are
-served from recordings only. A message that is no JSON is not answered, as on the venue.
+https://docs.bitfinex.com/docs/ws-general, …/reference/ws-public-trades, …/reference/ws-public-ticker. Books and candles
+are served from recordings only. A message that is no JSON is not answered, as on the venue.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pricewatch.simulator.text import short
 from pricewatch.simulator.venues import bitfinex_rest
 
 _CHANNELS = ("book", "candles", "ticker", "trades")
+_EVENTS = ("conf", "error", "info", "pong", "subscribed", "unsubscribed")
 _MOST_CHANNELS = 25
 _SNAPSHOT = 30
 _SEQUENCE = 65_536
@@ -77,13 +78,7 @@ class Bitfinex(Venue):
     def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
         """Data of the channels that were acknowledged on the connection, without their sequence numbers."""
         if not frame.startswith(b"["):
-            event = _decode_event(frame)
-            if event.event == "conf":
-                memory["counted"] = bool(event.flags & _SEQUENCE)
-            if event.event != "subscribed":
-                return None
-            memory[str(event.number)] = (event.channel, event.symbol)
-            return Heard((event.symbol,), marks={event.channel: str(event.number)})
+            return _noted(frame, memory)
         line = _decode_frame(frame)
         body = bytes(line.body)
         if body == b'"hb"':
@@ -207,6 +202,19 @@ class Bitfinex(Venue):
     def limited(self, retry_after: int) -> Reply:
         """429 with code 11010."""
         return Reply(["error", 11_010, "ratelimit: error"], 429, {"Retry-After": str(retry_after)})
+
+
+def _noted(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+    """What a recorded word about the connection tells of its channels."""
+    event = _decode_event(frame)
+    if event.event not in _EVENTS:
+        raise Foreign(f"event {event.event[:40]!r}")
+    if event.event == "conf":
+        memory["counted"] = bool(event.flags & _SEQUENCE)
+    if event.event != "subscribed":
+        return None
+    memory[str(event.number)] = (event.channel, event.symbol)
+    return Heard((event.symbol,), marks={event.channel: str(event.number)})
 
 
 def _number(ledger: Ledger, channel: str) -> int:

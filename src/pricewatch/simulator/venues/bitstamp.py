@@ -172,7 +172,9 @@ def _book(channel: str, listing: Listing, book: Book) -> str:
 
 
 def _levels(listing: Listing, side: Side) -> str:
-    return f"[{','.join(f'["{price:.{listing.decimals}f}","{size:.8f}"]' for price, size in side)}]"
+    places = listing.decimals
+    rows = (f'["{price:.{places}f}","{size:.8f}"]' for price, size in side)
+    return f"[{','.join(rows)}]"
 
 
 def _transactions(ledger: Ledger, query: Mapping[str, str], now: int) -> Reply:

@@ -1,7 +1,7 @@
 """Gemini market data version 2, the server's side: books, trades, heartbeats; REST trades, candles, symbols.
 
-https://developer.gemini.com/websocket/archived/v2 and https://developer.gemini.com/trading/rest-api/market-data. A request
-passes over names it does not know, unless it knows none.
+https://developer.gemini.com/websocket/archived/v2 and https://developer.gemini.com/trading/rest-api/market-data. A
+request passes over names it does not know, unless it knows none.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Hyperliquid, the server's side: trades, best prices, pongs; candles and markets by POST.
 
-https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/subscriptions and …/info-endpoint. Trade ids are
-a hash of the trade's number, since the venue's do not grow. Books and mids are served from recordings only.
+https://hyperliquid.gitbook.io/hyperliquid-docs/for-developers/api/websocket/subscriptions and …/info-endpoint. Trade
+ids are a hash of the trade's number, since the venue's do not grow. Books and mids are served from recordings only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Hea
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.text import short
 
-_CHANNELS = ("bbo", "trades")
+_CHANNELS = ("bbo", "candle", "l2Book", "trades")
 _SNAPSHOT = 30
 _SILENT = 60 * SECOND
 _MOST_CANDLES = 5_000
@@ -126,25 +126,23 @@ class Hyperliquid(Venue):
         if method not in {"subscribe", "unsubscribe"} or not isinstance(wanted, dict):
             words = text if isinstance(text, str) else text.decode(errors="replace")
             return _error(f"Error parsing JSON into valid websocket request: {words[:200]}")
+        return self._subscription(session, request, method, wanted)
+
+    def _subscription(self, session: Session, request: Any, method: str, wanted: dict[str, Any]) -> Answer:
         kind, coin = wanted.get("type"), wanted.get("coin")
         ledger = self._ledgers.get(coin) if isinstance(coin, str) else None
         quoted = msgspec.json.encode(wanted).decode()
-        if kind not in (*_CHANNELS, "candle", "l2Book") or ledger is None:
+        if kind not in _CHANNELS or ledger is None:
             return _error(f"Invalid subscription {quoted}")
         topic = f"{kind}:{coin}"
         if (topic in session.topics) is (method == "subscribe"):
             return _error(f"Already {method}d: {quoted}")
-        frames = [msgspec.json.encode({"channel": "subscriptionResponse", "data": request})]
+        answer = msgspec.json.encode({"channel": "subscriptionResponse", "data": request})
         if method == "unsubscribe":
             del session.topics[topic]
-            return Answer(frames)
+            return Answer((answer,))
         session.topics[topic] = None
-        if kind == "trades" and ledger.last is not None:
-            frames.append(_trades(ledger, ledger.newest(_SNAPSHOT)))
-        elif kind == "bbo" and ledger.last is not None and ledger.bid:
-            best = Book(ledger.last.at, ledger.bid, ledger.bid_size, ledger.ask, ledger.ask_size, ledger.sequence)
-            frames.append(_best(ledger, best))
-        return Answer(frames)
+        return Answer((answer, *_first(ledger, str(kind))))
 
     def beat(self, session: Session, now: int) -> Answer:
         """Who was told nothing for a minute is closed."""
@@ -210,6 +208,15 @@ def _perpetual(ledger: Ledger) -> dict[str, Any]:
 def _ident(trade: Print) -> str:
     """The venue's own id: the recording's, else one made of the number."""
     return trade.ref or str(tid(trade.id))
+
+
+def _first(ledger: Ledger, kind: str) -> Iterator[bytes]:
+    """What a new listener gets at once."""
+    last = ledger.last
+    if kind == "trades" and last is not None:
+        yield _trades(ledger, ledger.newest(_SNAPSHOT))
+    elif kind == "bbo" and last is not None and ledger.bid:
+        yield _best(ledger, Book(last.at, ledger.bid, ledger.bid_size, ledger.ask, ledger.ask_size, ledger.sequence))
 
 
 def _trades(ledger: Ledger, trades: Sequence[Print]) -> bytes:
