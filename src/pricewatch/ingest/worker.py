@@ -137,6 +137,7 @@ class Ingest:
             )
             self._group = group
             await self.add(self._markets, self._marks)
+            await asyncio.Event().wait()  # markets may come later
 
     async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
         """Listen to these too, from where their stored trades end; those listened to already are left alone.
@@ -165,6 +166,11 @@ class Ingest:
                 self._group.create_task(
                     self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
                 )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether markets may be added."""
+        return self._maker is not None
 
     def remove(self, markets: Collection[int]) -> None:
         """Listen to these no more."""
