@@ -17,7 +17,7 @@ from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Close, ErrorCode
 from pricewatch.gateway.feed.hub import encode_signal
 from pricewatch.gateway.feed.outlet import framed
 from pricewatch.gateway.feed.session import Bucket, Hang, More, Open, Prices, Say, Session, Status, Step
-from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, plan, Stand
+from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, Stand, plan
 from pricewatch.ports.journal import FeedHead
 from pricewatch.testing.clock import ManualClock
 from pricewatch.wire.feed import Limits, Place
