@@ -27,6 +27,7 @@ from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
+from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
 from pricewatch.gateway.rest.people import People, Sessions
 from pricewatch.gateway.rest.rules import Parse, Rules
@@ -34,12 +35,12 @@ from pricewatch.gateway.rest.signals import Signals
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import FeedLog
+from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.status import Part
-from pricewatch.ports.ticks import Catalog, History
+from pricewatch.ports.ticks import Catalog, GapBook, History
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.wire.feed import GoingAway, encode
 
@@ -64,6 +65,8 @@ class Keepers:
     catalog: Catalog
     outbox: Outbox
     models: ModelStore
+    gaps: GapBook
+    system: SystemFeed
 
 
 class Gateway:
@@ -102,6 +105,7 @@ class Gateway:
             Markets(self._board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
             Signals(keepers.feed),
+            Gaps(keepers.gaps, self._board),
             People(keepers.accounts, keepers.outbox),
         )
         self._endpoints = [endpoint for resource in resources for endpoint in resource.endpoints()]

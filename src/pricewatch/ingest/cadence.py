@@ -59,8 +59,21 @@ class Cadence:
     """
 
     __slots__ = (
-        "_alarm", "_bounds", "_count", "_expected", "_interrupted", "_limit", "_patience", "_slack", "_since", "_spoke",
-        "_top", "_total", "_weights", "ever", "silent_since",
+        "_alarm",
+        "_bounds",
+        "_count",
+        "_expected",
+        "_interrupted",
+        "_limit",
+        "_patience",
+        "_since",
+        "_slack",
+        "_spoke",
+        "_top",
+        "_total",
+        "_weights",
+        "ever",
+        "silent_since",
     )  # fmt: skip
 
     def __init__(self, bounds: Bounds, since: int, *, expected: bool = True) -> None:
@@ -163,4 +176,4 @@ class Cadence:
         place = self._top
         while place > 0 and (rest := rest - self._weights[place]) > 0:
             place -= 1
-        return 2.0 ** (place / 2)
+        return float(2.0 ** (place / 2))

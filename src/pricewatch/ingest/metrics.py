@@ -15,6 +15,7 @@ from pricewatch.ingest.roster import Roster
 from pricewatch.ingest.runner import Runner
 from pricewatch.ingest.session import Venue
 from pricewatch.ingest.stayaway import Distance
+from pricewatch.ingest.watch import Watch
 from pricewatch.telemetry.metrics import Sample
 
 
@@ -50,14 +51,18 @@ def _reading(venue: Venue) -> str:
     return "shedding" if relief.shedding else "paused"
 
 
-def venue_status(live: LiveVenue) -> Mapping[str, Any]:
+def venue_status(live: LiveVenue, watch: Watch | None = None) -> Mapping[str, Any]:
     """JSON-ready facts."""
     venue, counters = live.venue, live.venue.counters
     skew = venue.skew.measured
     return {
         "connections": [{**runner.status(), "since": _time(runner.since)} for runner in live.runners],
         "markets": {
-            feed.market.symbol: {"last_frame": _time(feed.last_received), "held": feed.held}
+            feed.market.symbol: {
+                "last_frame": _time(feed.last_received),
+                "held": feed.held,
+                "channels": {} if watch is None else watch.status(feed.market.id),
+            }
             for feed in venue.feeds.values()
         },
         "refused": {f"{item.native} {item.channel}": reason for item, (reason, _) in venue.refused.items()},
