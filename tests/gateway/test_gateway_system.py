@@ -9,7 +9,8 @@ import aiohttp
 from tests.gateway.gateway_world import BTC, KRAKEN, Client, World
 
 from pricewatch.domain.market import Market
-from pricewatch.domain.watch import SYSTEM, Hole, Place, gap_opened
+from pricewatch.domain.watch import SYSTEM, Hole, Place, gap_opened, recovered, stale
+from pricewatch.ports.ticks import UNKNOWN_KEYS, Closed, Gap
 
 Connect = Callable[[World, str], Awaitable[Client]]
 
@@ -84,3 +85,86 @@ async def test_rest_reads_the_same_feed(world: World, http: aiohttp.ClientSessio
     assert (status, one["seq"]) == (200, 2)
     status, problem = await get("/signals?feed=mine")
     assert (status, problem["field"]) == (422, "feed")
+
+
+async def test_a_stale_market_is_shown_as_such_until_it_speaks(
+    world: World, connect: Connect, http: aiohttp.ClientSession
+) -> None:
+    _, key = await world.account("ann")
+    place = Place(BTC.id, BTC.venue, BTC.symbol)
+    world.trade(70_000)
+    client = await connect(world, key)
+    await client.subscribe("ticker", "*")
+
+    async def state(wanted: str) -> None:
+        while (await client.until("heartbeat"))["feeds"]["coinbase:BTC-USD"]["state"] != wanted:
+            pass
+
+    await state("live")
+    told = [stale(place, channel, last=1, due=9, limit=8, ever=True) for channel in ("trades", "quotes")]
+    world.gateway.committed(await world.store.journal.append(told))
+    await state("stale")
+    heard = recovered(place, "trades", last=1, at=20, missing=0, filled=0)
+    world.gateway.committed(await world.store.journal.append([heard]))
+    async with http.get(f"{world.base}/api/v1/symbols", headers={"X-API-Key": key}) as answer:
+        rows = {row["market"]: row["state"] for row in (await answer.json())["symbols"]}
+    assert rows["coinbase:BTC-USD"] == "stale"
+    again = recovered(place, "quotes", last=1, at=21, missing=0, filled=0)
+    world.gateway.committed(await world.store.journal.append([again]))
+    await state("live")
+
+
+async def test_who_starts_later_knows_what_is_stale(http: aiohttp.ClientSession) -> None:
+    world = World()
+    place = Place(BTC.id, BTC.venue, BTC.symbol)
+    await world.store.journal.append([stale(place, "trades", last=1, due=9, limit=8, ever=True)])
+    _, key = await world.account("ann")
+    async with world.running(), http.get(f"{world.base}/api/v1/symbols", headers={"X-API-Key": key}) as answer:
+        rows = {row["market"]: row["state"] for row in (await answer.json())["symbols"]}
+    assert rows["coinbase:BTC-USD"] == "stale"
+
+
+async def test_the_ledger_of_holes(world: World, http: aiohttp.ClientSession) -> None:
+    _, key = await world.account("ann")
+    for number in range(4):
+        hole = Gap(
+            BTC.id if number % 2 else KRAKEN.id, 5, 9, 1_700_000_000_000_000, 1_700_000_001_000_000, "ids jumped"
+        )
+        await world.gaps.declare(hole, opened_seen=1_700_000_002_000_000 + number * 1_000_000)
+    await world.gaps.declare(Gap(99, *UNKNOWN_KEYS, 1, 2, "closed"), opened_seen=1_700_000_009_000_000)
+    await world.gaps.close(2, closed_seen=1_700_000_010_000_000, how=Closed.CANDLES)
+
+    async def get(query: str) -> tuple[int, Any]:
+        async with http.get(f"{world.base}/api/v1/gaps{query}", headers={"X-API-Key": key}) as answer:
+            return answer.status, await answer.json()
+
+    async def ids(query: str) -> list[int]:
+        status, body = await get(query)
+        assert status == 200
+        return [one["id"] for one in body["gaps"]]
+
+    assert await ids("") == [1, 2, 3, 4, 5]
+    assert await ids("?symbol=btc-usd&limit=2") == [3, 4]
+    assert await ids("?symbol=coinbase:BTC-USD&after=0") == [2, 4]
+    assert await ids("?open=false") == [2]
+    assert await ids("?open=true&before=4") == [1, 3]
+    assert await ids("?since=2023-11-14T22:13:25Z") == [4, 5]
+    _, body = await get("?open=false")
+    assert body["gaps"] == [
+        {
+            "id": 2, "market": "coinbase:BTC-USD", "venue": "coinbase", "symbol": "BTC-USD", "state": "candles",
+            "reason": "ids jumped", "first_key": "5", "last_key": "9", "missing": 5,
+            "from": "2023-11-14T22:13:20.000000Z", "to": "2023-11-14T22:13:21.000000Z",
+            "opened": "2023-11-14T22:13:23.000000Z", "closed": "2023-11-14T22:13:30.000000Z",
+        }
+    ]  # fmt: skip
+    _, body = await get("?after=4")
+    assert (body["gaps"][0]["missing"], body["gaps"][0]["first_key"], body["gaps"][0]["state"]) == (None, None, "open")
+    for query, field in (
+        ("?open=maybe", "open"),
+        ("?symbol=BTC-USX", "symbol"),
+        ("?after=x", "after"),
+        ("?no=1", "no"),
+    ):
+        status, problem = await get(query)
+        assert (status, problem["field"]) == (422, field)

@@ -17,6 +17,7 @@ from pricewatch.accounts.policy import may_administer, may_write
 from pricewatch.domain.errors import ConfigError, Unavailable
 from pricewatch.domain.market import Quote, Trade
 from pricewatch.domain.signal import FeedEntry
+from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
@@ -123,6 +124,9 @@ class Gateway:
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
         """Write committed signals to everybody concerned, now. Never blocks."""
+        for entry in entries:
+            if entry.feed == SYSTEM:
+                self._board.note(entry.signal)
         self._hub.committed(entries)
 
     # -- Part ---------------------------------------------------------------------------------------------------------
@@ -196,6 +200,9 @@ class Gateway:
                 if self._board.list_markets(await self._keepers.catalog.markets()):
                     last = await self._keepers.history.last(_EVER)
                     self._board.prime(sequenced.trade for sequenced in last.values())
+                if self._listing is not None:
+                    for signal in await self._keepers.system.standing(list(STALE_RULES.values())):
+                        self._board.note(signal)
                 self._listing = None
             except Unavailable as error:
                 if self._listing is None:

@@ -141,7 +141,9 @@ class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
 
 
 class FeedAge(msgspec.Struct, frozen=True):
-    """`state`: `live`, `quiet` (no print lately), `blind` (we may be missing prints) or `waiting` (no print yet)."""
+    """`state`: `live`, `quiet` (no print lately), `stale` (silent for longer than it ever is), `blind` (we may be
+    missing prints) or `waiting` (no print yet).
+    """
 
     age: float | None
     state: str
