@@ -201,8 +201,7 @@ class Gateway:
                     last = await self._keepers.history.last(_EVER)
                     self._board.prime(sequenced.trade for sequenced in last.values())
                 if self._listing is not None:
-                    for signal in await self._keepers.system.standing(list(STALE_RULES.values())):
-                        self._board.note(signal)
+                    await self._read_watches()
                 self._listing = None
             except Unavailable as error:
                 if self._listing is None:
@@ -212,6 +211,11 @@ class Gateway:
                 await asyncio.sleep(min(self._settings.retry_pause, self._settings.catalog_interval))
                 if self._listing is not None or self._board.is_unlisted():
                     break
+
+    async def _read_watches(self) -> None:
+        """Which markets were stale before we listened."""
+        for signal in await self._keepers.system.standing(list(STALE_RULES.values())):
+            self._board.note(signal)
 
     async def _evict(self) -> None:
         """Close the sockets of revoked keys."""

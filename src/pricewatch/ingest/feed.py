@@ -83,7 +83,7 @@ class MarketFeed:
             return
         counters.received += 1
         if reason is not None:
-            counters.rejected[reason] += 1
+            counters.reject(reason, trade, trade.received)
             return
         if self.sequence.high is None:
             self._first_received = trade.received
@@ -117,7 +117,7 @@ class MarketFeed:
             return
         reason = check(quote, quote.received, self._limits)
         if reason is not None:
-            self._counters.quotes_rejected[reason] += 1
+            self._counters.reject(reason, quote, quote.received)
             return
         self._counters.quotes += 1
         self._sink.offer(quote)
@@ -179,7 +179,7 @@ class MarketFeed:
             self._counters.received += 1
             reason = check(trade, now, self._limits)
             if reason is not None:
-                self._counters.rejected[reason] += 1
+                self._counters.reject(reason, trade, now)
                 self.sequence.settle(trade.key)
                 continue
             before = self.last_at

@@ -141,8 +141,10 @@ class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
 
 
 class FeedAge(msgspec.Struct, frozen=True):
-    """`state`: `live`, `quiet` (no print lately), `stale` (silent for longer than it ever is), `blind` (we may be
-    missing prints) or `waiting` (no print yet).
+    """How a market's feed is.
+
+    `state`: `live`, `quiet` (no print lately), `stale` (silent for longer than it ever is), `blind` (we may be missing
+    prints) or `waiting` (no print yet).
     """
 
     age: float | None

@@ -74,7 +74,7 @@ class _Flight:
             now = self._clock.now()
             for entry in self._entries:
                 if not entry.signal.late and not entry.signal.replay:
-                    self._latencies.add(now - entry.signal.received)
+                    self._latencies.add(max(0, now - entry.signal.received))  # our clock may have been set back
 
 
 class Hub:
