@@ -17,7 +17,7 @@ _FADING = 0.5 ** (1.0 / HALF_LIFE)
 
 
 class AlarmPolicy:
-    """Turns rarities (-log10 of a probability) into excesses: above nought, and at least `THRESHOLD`, for alarms only."""
+    """Turns rarities (-log10 of a probability) into excesses: at least `THRESHOLD` for alarms, else nought."""
 
     __slots__ = ("_recent", "_since")
 

@@ -7,8 +7,8 @@ factor, which is one number beside it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, Hashable
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +24,8 @@ _WIDEST = 1e6
 class RecursiveLeastSquares(base.Regressor):
     """Weights that minimise the squared errors so far, each weighed `forgetting` to the power of its age.
 
-    Beside River's `learn_one` and `predict_one`, which take features by name (new ones may appear at any time), `predict`
-    and `learn` take a vector of a fixed width and cost a few microseconds.
+    Beside River's `learn_one` and `predict_one`, which take features by name (new ones may appear at any time),
+    `predict` and `learn` take a vector of a fixed width and cost a few microseconds.
 
     Parameters
     ----------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import zlib
+from array import array
 from collections import deque
+from collections.abc import Hashable
 from itertools import islice
-from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -20,6 +22,8 @@ from pricewatch.models.detector.tail import RankTail
 
 SCHEMA = 1
 """Of `dump`."""
+LARGEST = 65_536
+"""Bytes of a state that are read at most."""
 NEAR, FAR = 3, 12
 """Rows that a score is a mean over: what happens at once, and what lasts."""
 CAP = 8.0
@@ -31,12 +35,10 @@ LEAST = 1e-9
 """Least score whose logarithm is taken."""
 GREATEST = 1e150
 """Values beyond this are no numbers of a series."""
-WEIGHTS = (1.0, 0.8, 0.7, 0.85, 0.7)
-"""Rhythm, lasting rhythm, hour of week, trend, roughness."""
 SPREAD = 4.0
 """Excess that lifts the published score from s to 1 - (1 - s) / 10."""
 
-_STATE = msgspec.msgpack.Decoder(list[list[float]])
+_STATE = msgspec.msgpack.Decoder(tuple[int, list[int], bytes])
 
 
 class Look(NamedTuple):
@@ -51,23 +53,23 @@ class Look(NamedTuple):
     day: Vector
     week: Vector
     past: Vector
-    residuals: tuple[float, float, float, float]
-    """Of the day's rhythm, of the week's, of the hour's level, of the logarithm's course."""
-    step: float
-    """|change of z|"""
-    means: tuple[float, float, float, float]
-    """What the four running means take in."""
-    logarithms: tuple[float, ...]
-    ranks: tuple[float, ...]
+    residuals: tuple[float, float, float, float, float]
+    """From the day's rhythm, from the week's, from the hour's level, from the logarithm's course; |change of z|."""
+    means: tuple[float, float, float, float, float]
+    """What the running means take in."""
+    logarithms: list[float]
+    """Of the six scores."""
+    ranks: list[float]
+    """Their rarities."""
     rarity: float
     excess: float
 
 
 class RowDetector(AnomalyDetector):
-    """Six scores, each turned into a rarity by its own past; the largest weighted rarity, less the price of recent alarms.
+    """Six scores, each made a rarity by its own past; the largest weighted one counts, less the price of recent alarms.
 
-    `score_one({"at": seconds, "value": number})` is 0 for a row that is no alarm, else 1 - 10 ** (-excess / 4): at least
-    0.68, and the larger the rarer. Nothing is learned from a value that is not finite.
+    `score_one({"at": seconds, "value": number})` is 0 for a row that is no alarm, else 1 - 10 ** (-excess / 4):
+    0.68 at least, and the larger the rarer. Nothing is learned from a value that is not finite.
     """
 
     def __init__(self) -> None:
@@ -84,12 +86,12 @@ class RowDetector(AnomalyDetector):
         self._policy = AlarmPolicy()
         self._look: Look | None = None
 
-    def score_one(self, x: Mapping[str, float]) -> float:
-        """See the class; changes nothing."""
+    def score_one(self, x: dict[Hashable, Any]) -> float:
+        """See the class; learns nothing."""
         at, value = x["at"], x["value"]
         return self._published(self.look(at, value))
 
-    def learn_one(self, x: Mapping[str, float]) -> None:
+    def learn_one(self, x: dict[Hashable, Any]) -> None:
         """Take a row in, after it was scored."""
         at, value = x["at"], x["value"]
         self.learn(self.look(at, value))
@@ -106,7 +108,7 @@ class RowDetector(AnomalyDetector):
         return self._look
 
     def look(self, at: float, value: float) -> Look | None:
-        """What a row at `at` (seconds) says; None for a value that is no number of a series. Changes nothing that counts."""
+        """What a row at `at` (seconds) says, learning nothing; None for a value that is no number of a series."""
         if not (abs(value) < GREATEST and math.isfinite(at)):
             return None
         if self._look is not None and self._look.at == at and self._look.value == value:
@@ -119,12 +121,9 @@ class RowDetector(AnomalyDetector):
         level = _signed_log(value)
         x, z = value - first, level - (level if self._first is None else self._origin)
         hour = hour_of_day(at)
-        phase = day_phase(at)
-        daily = waves(phase, 5)
-        day = np.array([1.0, *daily[:6]])
-        week = np.array([1.0, *daily, *waves(week_phase(at), 3)])
-        past = np.array([1.0, *daily[:6], *self._lags])
         lags = self._lags
+        features = np.array([*lags, 1.0, *waves(day_phase(at), 5), *waves(week_phase(at), 3)])
+        past, day, week = features[:10], features[3:10], features[3:]
         rhythm = x - self._day.predict(day)
         slow = x - self._week.predict(week)
         off = x - self._profile.get(hour_of_week(at))
@@ -147,12 +146,11 @@ class RowDetector(AnomalyDetector):
             abs(_mean(kept[3], means[3], FAR)),
             _mean(kept[4], means[4], FAR),
         )
-        logarithms = tuple(math.log(max(score, LEAST)) for score in scores)
-        ranks = tuple(tail.score(logarithm) for tail, logarithm in zip(self._tails, logarithms, strict=True))
-        together = ((ranks[0] + ranks[1]) / 2.0, *ranks[2:])
-        rarity = max(weight * rank for weight, rank in zip(WEIGHTS, together, strict=True))
+        logarithms = [math.log(max(LEAST, score)) for score in scores]
+        fast, slower, lasting, hourly, trend, rough = ranks = list(map(RankTail.score, self._tails, logarithms))
+        rarity = max((fast + slower) / 2.0, 0.8 * lasting, 0.7 * hourly, 0.85 * trend, 0.7 * rough)
         return Look(
-            at, value, x, z, day, week, past, (rhythm, slow, off, course), step, means, logarithms, ranks, rarity,
+            at, value, x, z, day, week, past, (rhythm, slow, off, course, step), means, logarithms, ranks, rarity,
             self._policy.excess(rarity),
         )  # fmt: skip
 
@@ -166,45 +164,61 @@ class RowDetector(AnomalyDetector):
         for tail, logarithm in zip(self._tails, look.logarithms, strict=True):
             tail.learn(logarithm)
         hour = hour_of_day(look.at)
-        rhythm, slow, off, course = look.residuals
-        scales = self._scales
-        self._day.learn(look.day, _winsorised(rhythm, scales[0].get(hour)))
-        self._week.learn(look.week, _winsorised(slow, scales[1].get(hour)))
-        self._past.learn(look.past, _winsorised(course, scales[3].get(hour)))
-        for scale, size in zip(scales, (rhythm, slow, off, course, look.step), strict=True):
+        residuals = look.residuals
+        rhythm, slow, _, course, _ = residuals
+        day, week, _, past, _ = scales = self._scales
+        self._day.learn(look.day, _winsorised(rhythm, day.get(hour)))
+        self._week.learn(look.week, _winsorised(slow, week.get(hour)))
+        self._past.learn(look.past, _winsorised(course, past.get(hour)))
+        for scale, size, mean, taken in zip(scales, residuals, self._means, look.means, strict=True):
             scale.learn(hour, abs(size))
-        self._profile.learn(hour_of_week(look.at), look.x)
-        for mean, taken in zip(self._means, look.means, strict=True):
             mean.append(taken)
+        self._profile.learn(hour_of_week(look.at), look.x)
         self._lags = [look.z, *self._lags[:2]]
         self._policy.learn(look.excess)
 
     def dump(self) -> bytes:
-        """The whole state as numbers, at most 10 KB."""
+        """The whole state, at most 10 KB: lengths, then deflated doubles."""
         parts = [
-            [SCHEMA, *([] if self._first is None else [self._first, self._origin])],
-            self._day.dump(), self._week.dump(), self._past.dump(), self._profile.dump(), self._policy.dump(), self._lags,
-            *(scale.dump() for scale in self._scales), *(list(mean) for mean in self._means), *(tail.dump() for tail in self._tails),
-        ]  # fmt: skip
-        return msgspec.msgpack.encode(parts)
+            [] if self._first is None else [self._first, self._origin],
+            self._lags,
+            self._policy.dump(),
+            self._profile.dump(),
+            *(model.dump() for model in (self._day, self._week, self._past)),
+            *(scale.dump() for scale in self._scales),
+            *(list(mean) for mean in self._means),
+            *(tail.dump() for tail in self._tails),
+        ]
+        numbers = array("d", [number for part in parts for number in part])
+        return msgspec.msgpack.encode([SCHEMA, [len(part) for part in parts], zlib.compress(numbers.tobytes(), 1)])
 
     def load(self, payload: bytes) -> None:
-        """Restore a dump: the next scores are those of the detector that made it. Raises `ValueError` for anything else."""
-        parts = _STATE.decode(payload)
-        if len(parts) != 23 or parts[0][:1] != [SCHEMA] or not all(math.isfinite(n) for part in parts for n in part):
+        """Go on exactly as the detector that made the dump. Raises `ValueError` for anything else."""
+        schema, lengths, packed = _STATE.decode(payload)
+        numbers = array("d")
+        try:
+            numbers.frombytes(zlib.decompressobj().decompress(packed, LARGEST))
+        except zlib.error as error:
+            raise ValueError(f"not the state of this detector: {error}") from error
+        if (
+            schema != SCHEMA
+            or len(lengths) != 23
+            or sum(lengths) != len(numbers)
+            or not all(map(math.isfinite, numbers))
+        ):
             raise ValueError("not the state of this detector")
-        head, day, week, past, profile, policy, lags, *rest = parts
-        self._first, self._origin = (head[1], head[2]) if len(head) > 1 else (None, 0.0)
-        self._day.load(day)
-        self._week.load(week)
-        self._past.load(past)
-        self._profile.load(profile)
+        rest = iter(numbers)
+        first, lags, policy, profile, *others = [list(islice(rest, length)) for length in lengths]
+        self._first, self._origin = first or (None, 0.0)
+        self._lags = lags
         self._policy.load(policy)
-        self._lags = list(lags)
-        for scale, part in zip(self._scales, rest[:5], strict=True):
+        self._profile.load(profile)
+        for model, part in zip((self._day, self._week, self._past), others[:3], strict=True):
+            model.load(part)
+        for scale, part in zip(self._scales, others[3:8], strict=True):
             scale.load(part)
-        self._means = [deque(part, maxlen=FAR) for part in rest[5:10]]
-        for tail, part in zip(self._tails, rest[10:], strict=True):
+        self._means = [deque(part, maxlen=FAR) for part in others[8:13]]
+        for tail, part in zip(self._tails, others[13:], strict=True):
             tail.load(part)
         self._look = None
 

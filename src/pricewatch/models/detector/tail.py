@@ -1,4 +1,4 @@
-"""A calibrated tail: how rare is a score among those before it?
+"""A calibrated tail: how rare a score is among those before it.
 
 B. M. Hill, A simple general approach to inference about the tail of a distribution, Annals of Statistics 3, 1975.
 """
@@ -31,9 +31,9 @@ _LN10 = math.log(10.0)
 
 
 class RankTail:
-    """-log10 of the probability that a score is as large as the one given, from a Hill tail of those before it."""
+    """-log10 of the probability that a score is as large as the given one, from a Hill tail of those before it."""
 
-    __slots__ = ("_count", "_edge", "_excess", "_stale", "_top", "_weight", "_wait", "_odds")
+    __slots__ = ("_count", "_edge", "_excess", "_odds", "_stale", "_top", "_wait", "_weight")
 
     def __init__(self) -> None:
         self._count = 0
