@@ -71,9 +71,8 @@ class RecursiveLeastSquares(base.Regressor):
 
     def learn_one(self, x: Mapping[Any, float], y: float) -> None:
         """River's way in."""
-        for name in x:
-            if name not in self._names:
-                self._grow(name)
+        for name in sorted((name for name in x if name not in self._names), key=repr):
+            self._grow(name)
         features = self._vector(x)
         self.learn(features, y - self.predict(features))
 

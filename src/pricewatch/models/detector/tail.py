@@ -6,7 +6,7 @@ B. M. Hill, A simple general approach to inference about the tail of a distribut
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 
 SHARE = 0.02
@@ -79,7 +79,8 @@ class RankTail:
         beyond = min(max(1, int(EDGE * self._weight)), len(top) - 1)
         self._edge = top[-beyond - 1]
         self._excess = max((sum(top[-beyond:]) - beyond * self._edge + PRIOR) / (beyond + 1), FLATTEST)
-        self._odds = -math.log10(beyond / self._weight)
+        # As many as are larger than the edge, or equal to it beside the one that is the edge.
+        self._odds = -math.log10((len(top) - bisect_left(top, self._edge) - 1) / self._weight)
         self._stale = False
 
     def dump(self) -> list[float]:
