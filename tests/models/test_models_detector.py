@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,7 +211,7 @@ def test_a_prefix_scores_as_the_whole_does() -> None:
 def test_looking_twice_changes_nothing() -> None:
     once, twice = RowDetector(), RowDetector()
     for at, value in rhythm(400):
-        row = {"at": at, "value": value}
+        row: dict[Any, Any] = {"at": at, "value": value}
         first = twice.score_one({"at": at, "value": value + 1.0})
         assert isinstance(first, float)
         assert twice.score_one(row) == twice.score_one(row) == once.score_one(row)

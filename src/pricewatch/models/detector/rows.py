@@ -31,6 +31,10 @@ CAP = 8.0
 WEEK_CAP = 5.0
 WINSOR = 6.0
 """Residuals beyond this many usual ones are learned as if they were this many."""
+UNITS = 100
+"""Rows unlike the first over which the series' own unit is measured: its mean distance from the first value."""
+UNIT_CAP = 10.0
+"""Distances beyond this many units count as this many, once a few are known."""
 LEAST = 1e-9
 """Least score whose logarithm is taken."""
 GREATEST = 1e150
@@ -49,7 +53,7 @@ class Look(NamedTuple):
     x: float
     """The value less the first one."""
     z: float
-    """Its signed logarithm less that of the first one."""
+    """Its signed logarithm, in the series' own unit."""
     day: Vector
     week: Vector
     past: Vector
@@ -74,7 +78,8 @@ class RowDetector(AnomalyDetector):
 
     def __init__(self) -> None:
         self._first: float | None = None
-        self._origin = 0.0
+        self._unit = 0.0
+        self._units = 0
         self._day = RecursiveLeastSquares(0.9995).width(7)
         self._week = RecursiveLeastSquares(0.9998).width(17)
         self._past = RecursiveLeastSquares(0.9995).width(10)
@@ -118,8 +123,8 @@ class RowDetector(AnomalyDetector):
 
     def _judge(self, at: float, value: float) -> Look:
         first = value if self._first is None else self._first
-        level = _signed_log(value)
-        x, z = value - first, level - (level if self._first is None else self._origin)
+        x = value - first
+        z = math.copysign(math.log1p(abs(x) / self._unit), x) if self._unit else 0.0
         hour = hour_of_day(at)
         lags = self._lags
         features = np.array([*lags, 1.0, *waves(day_phase(at), 5), *waves(week_phase(at), 3)])
@@ -160,7 +165,7 @@ class RowDetector(AnomalyDetector):
             return
         self._look = None
         if self._first is None:
-            self._first, self._origin = look.value, _signed_log(look.value)
+            self._first = look.value
         for tail, logarithm in zip(self._tails, look.logarithms, strict=True):
             tail.learn(logarithm)
         hour = hour_of_day(look.at)
@@ -174,13 +179,17 @@ class RowDetector(AnomalyDetector):
             scale.learn(hour, abs(size))
             mean.append(taken)
         self._profile.learn(hour_of_week(look.at), look.x)
+        if look.x and self._units < UNITS:
+            self._units += 1
+            size = min(abs(look.x), UNIT_CAP * self._unit) if self._units > FAR else abs(look.x)
+            self._unit += (size - self._unit) / self._units
         self._lags = [look.z, *self._lags[:2]]
         self._policy.learn(look.excess)
 
     def dump(self) -> bytes:
         """The whole state, at most 10 KB: lengths, then deflated doubles."""
         parts = [
-            [] if self._first is None else [self._first, self._origin],
+            [] if self._first is None else [self._first, self._unit, self._units],
             self._lags,
             self._policy.dump(),
             self._profile.dump(),
@@ -209,7 +218,8 @@ class RowDetector(AnomalyDetector):
             raise ValueError("not the state of this detector")
         rest = iter(numbers)
         first, lags, policy, profile, *others = [list(islice(rest, length)) for length in lengths]
-        self._first, self._origin = first or (None, 0.0)
+        self._first, self._unit, units = first or (None, 0.0, 0)
+        self._units = int(units)
         self._lags = lags
         self._policy.load(policy)
         self._profile.load(profile)
@@ -224,10 +234,6 @@ class RowDetector(AnomalyDetector):
 
     def _published(self, look: Look | None) -> float:
         return 0.0 if look is None or look.excess <= 0.0 else 1.0 - 10.0 ** (-look.excess / SPREAD)
-
-
-def _signed_log(value: float) -> float:
-    return math.copysign(math.log1p(abs(value)), value)
 
 
 def _mean(kept: deque[float], newest: float, count: int) -> float:
