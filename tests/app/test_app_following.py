@@ -162,7 +162,9 @@ async def test_markets_come_and_go_while_the_service_runs(tmp_path: Path, databa
             await until(lambda: counted(run).get("coinbase:ETH-USD", 0) > 0)
             assert set(counted(run)) == {"coinbase:ETH-USD"}
             run.service.reread(with_symbols(settings, ["BTC-USD", "ETH-USD"]))  # they go before the file
-            assert set(counted(run)) == {"coinbase:ETH-USD"}
+            assert run.service.assembly is not None
+            current = await run.service.assembly.following.current()
+            assert symbols(current) == {"coinbase": ("ETH-USD",)}
 
 
 @pytest.mark.postgres
@@ -187,9 +189,10 @@ async def test_a_signal_has_the_configuration_read_again(tmp_path: Path, databas
                 await run.service.started.wait()
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: len(answers) == 1)
-            assert set(counted(run)) == {"coinbase:BTC-USD"}
+            await until(lambda: set(counted(run)) == {"coinbase:BTC-USD"})
             os.kill(os.getpid(), signal.SIGHUP)
             await until(lambda: counted(run).get("coinbase:ETH-USD", 0) > 0)
+            assert set(counted(run)) == {"coinbase:BTC-USD", "coinbase:ETH-USD"}
             os.kill(os.getpid(), signal.SIGTERM)
             async with asyncio.timeout(60):
                 await task
