@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, decoding, evaluation, pipeline
+from benchmarks import captures, cost, decoding, evaluation, pipeline
 from benchmarks.machine import describe, fsync_p99
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -33,6 +33,10 @@ def _engine(*, quick: bool) -> list[Table]:
     ]
 
 
+def _cost(*, quick: bool) -> list[Table]:
+    return [("cost: CPU by stage", cost.HEAD, cost.run(quick=quick, say=_say))]
+
+
 def _latency(*, quick: bool) -> list[Table]:
     rows = pipeline.run_latency(quick=quick, say=_say)
     return [("latency: frame received, signal durable, written to 100 sockets", pipeline.LATENCY_HEAD, rows)]
@@ -46,6 +50,7 @@ BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
     "engine": _engine,
+    "cost": _cost,
     "latency": _latency,
     "pipeline": _pipeline,
 }
