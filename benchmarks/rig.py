@@ -49,7 +49,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int = 100
     warm_up: float = 10.0
     span: float = 60.0
-    transport: str = "websockets"
+    transport: str = "aiohttp"
 
 
 class Outcome(msgspec.Struct, kw_only=True):
