@@ -278,4 +278,3 @@ def run(*, quick: bool, say: Callable[[str], None]) -> list[list[str]]:
         micros = 10_000 * told["cpu"] / told["rate"]
         add(f"receive with {library}, {READ} frames at a time", micros, micros)
     return rows
-
