@@ -41,12 +41,12 @@ from pricewatch.ingest.session import Session, Venue
 from pricewatch.ingest.settings import VenueSettings
 from pricewatch.ports.journal import Change
 from pricewatch.rules.document import parse
+from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.journal import PostgresJournal
 from pricewatch.store.migrate import migrate
 from pricewatch.store.pool import Database
 from pricewatch.store.rulebook import PostgresRuleBook
-from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.settings import EmbeddedSettings, TickSettings
 from pricewatch.store.writer import TickStore
 from pricewatch.telemetry.logs import configure
