@@ -10,6 +10,8 @@ from pathlib import Path
 
 from benchmarks import captures, cost, decoding, evaluation, pipeline
 from benchmarks.machine import describe, fsync_p99
+from pricewatch.telemetry.logs import configure
+from pricewatch.telemetry.settings import LogSettings
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -91,4 +93,5 @@ def main(words: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
+    configure(LogSettings(level="warning"))
     main(sys.argv[1:])

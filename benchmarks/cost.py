@@ -49,8 +49,6 @@ from pricewatch.store.pool import Database
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.settings import EmbeddedSettings, TickSettings
 from pricewatch.store.writer import TickStore
-from pricewatch.telemetry.logs import configure
-from pricewatch.telemetry.settings import LogSettings
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.models import MemoryModelStore
 from pricewatch.testing.ticks import MemoryTicks
@@ -65,7 +63,7 @@ Step = Callable[[bytes], object]
 
 
 class _Nothing:
-    """A sink, tape and writer that does nothing."""
+    """A sink, tape, writer, connection and keeper that does nothing."""
 
     def offer(self, tick: Tick) -> None: ...
     def blind(self, market: int) -> None: ...
@@ -73,6 +71,8 @@ class _Nothing:
     def trade(self, trade: object, seen: int) -> None: ...
     def quote(self, quote: object, seen: int) -> None: ...
     def spool(self) -> None: ...
+    def heard(self, native: str) -> None: ...
+
     async def drain(self) -> None: ...
     def committed(self, entries: object) -> None: ...
 
@@ -113,7 +113,8 @@ class Chain:
         }  # fmt: skip
         clock = SystemClock()
         venue = Venue("binance", VenueSettings(), feeds, limits, counters, clock, asyncio.sleep, 0)
-        session = Session(venue, self.exchange, _Nothing(), "bench", asyncio.Event())  # type: ignore[arg-type]
+        nothing: Any = _Nothing()
+        session = Session(venue, self.exchange, nothing, "bench", nothing)
         frame_in = session._frame
 
         def step(frame: bytes) -> None:
@@ -246,7 +247,6 @@ async def _copied(url: str, folder: Path, rows: int) -> float:
 
 def run(*, quick: bool, say: Callable[[str], None]) -> list[list[str]]:
     """Rows: stage, µs a unit, µs a trade, times one `json.loads`."""
-    configure(LogSettings(level="warning"))
     load = rig.Load(markets=4, rules=20, crossings=2) if quick else rig.Load(rules=250, crossings=30)
     repetitions, size = (1, 100) if quick else (7, 10_000)
     say("frames")
