@@ -9,18 +9,19 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from benchmarks.machine import median
 from pricewatch.app.clock import SystemClock
 from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.gateway.board import Board
-from pricewatch.gateway.feed.hub import Hub
+from pricewatch.gateway.feed.hub import Hub, encode_signal
 from pricewatch.gateway.feed.link import Link
 from pricewatch.gateway.feed.outlet import Outlet
+from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.feed.subscription import Phase, Signals
 from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.wire.feed import Limits
 
 _ACCOUNT = uuid.UUID(int=1)
 
@@ -44,9 +45,23 @@ class Crowd:
                 near.append(server.accept()[0])
         reader = threading.Thread(target=self._read, args=(far,), daemon=True)
         reader.start()
+        transports = []
         for one in near:
             transport, _ = await loop.create_connection(asyncio.Protocol, sock=one)
-            hub.join(self._link(hub, settings, transport))
+            transports.append(transport)
+            hub.join(self._link(hub, board, settings, transport))
+        try:
+            return await self._timed(hub, clock, signal, times)
+        finally:
+            self._over.set()
+            reader.join()
+            for transport in transports:
+                transport.abort()
+            await asyncio.sleep(0)  # they close their sockets in the next turn
+
+    async def _timed(
+        self, hub: Hub, clock: SystemClock, signal: Callable[[uuid.UUID, uuid.UUID, int], Signal], times: int
+    ) -> float:
         took = []
         for number in range(1, times + 1):
             entry = FeedEntry(
@@ -56,19 +71,15 @@ class Crowd:
             hub.committed([entry])
             took.append(1e6 * (time.thread_time() - began))
             await asyncio.sleep(0.001)
-        self._over.set()
-        reader.join()
-        for link in list(hub.links):
-            hub.leave(link)
-            link.outlet._transport.abort()
         return median(took)
 
-    def _link(self, hub: Hub, settings: GatewaySettings, transport: asyncio.Transport) -> Link:
+    def _link(self, hub: Hub, board: Board, settings: GatewaySettings, transport: asyncio.Transport) -> Link:
         nothing: Any = None
         outlet = Outlet(nothing, transport, messages=256, size=1 << 20, stall_timeout=30)
-        signals = Signals(frozenset({"*"}), None)
+        limits = Limits(65_536, 20, 100, 1_000, 256, 1 << 20, 5, 0.1)
+        session = Session(_ACCOUNT, board=board, limits=limits, strikes=20, document=encode_signal, now=0)
+        signals = session.feeds["signals"] = Signals(frozenset({"*"}), None)
         signals.phase, signals.epoch = Phase.LIVE, 1
-        session: Any = SimpleNamespace(account=_ACCOUNT, signals=signals)
         return Link(session, outlet, nothing, board=hub, log=nothing, settings=settings, group=nothing)
 
     def _read(self, clients: list[socket.socket]) -> None:
