@@ -72,7 +72,7 @@ def gateio(lines: Iterable[Line]) -> Counts:
 
 
 def htx(lines: Iterable[Line]) -> Counts:
-    pushed = [json.loads(gzip.decompress(frame(line))) for line in lines if line["dir"] == "in"]
+    pushed = [json.loads(gzip.decompress(base64.b64decode(line["b64"]))) for line in lines if line["dir"] == "in"]
     natives = {one["ch"].split(".")[1] for one in pushed if "ch" in one}
     trades = [one["tick"]["data"] for one in pushed if one.get("ch", "").endswith(".trade.detail")]
     return Counts(natives, sum(map(len, trades)), sum(one.get("ch", "").endswith(".bbo") for one in pushed))

@@ -84,7 +84,7 @@ class _Book(msgspec.Struct, tag_field="channel", tag=_BOOK):
 
 
 class _Problem(msgspec.Struct):
-    code: int = 0
+    code: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     message: str = ""
 
 
@@ -93,7 +93,7 @@ class _Envelope(msgspec.Struct):
 
     channel: str = ""
     event: str | None = ""
-    id: int | None = None
+    id: Key | None = None
     error: _Problem | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
 

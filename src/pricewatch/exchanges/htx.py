@@ -98,7 +98,7 @@ class _Envelope(msgspec.Struct, rename={"code": "err-code", "words": "err-msg"})
 
     ch: str = ""
     subbed: str = ""
-    id: str | int | None = None
+    id: str | Key | None = None
     status: str = ""
     ts: Millis = 0
     ping: Millis | None = None

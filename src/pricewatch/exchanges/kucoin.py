@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -86,7 +86,7 @@ class _Envelope(msgspec.Struct):
 
     type: str = ""
     id: str = ""
-    code: int = 0
+    code: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
     topic: str = ""
     data: msgspec.Raw = msgspec.Raw(b'""')
 
