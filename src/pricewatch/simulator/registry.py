@@ -7,12 +7,20 @@ from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.session import Venue
 from pricewatch.simulator.venues.binance import Binance
 from pricewatch.simulator.venues.coinbase import Coinbase
+from pricewatch.simulator.venues.gateio import GateIo
+from pricewatch.simulator.venues.htx import Htx
 from pricewatch.simulator.venues.kraken import Kraken
+from pricewatch.simulator.venues.kucoin import KuCoin
+from pricewatch.simulator.venues.upbit import Upbit
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
     Coinbase.id: Coinbase,
+    GateIo.id: GateIo,
+    Htx.id: Htx,
     Kraken.id: Kraken,
+    KuCoin.id: KuCoin,
+    Upbit.id: Upbit,
 }
 
 
