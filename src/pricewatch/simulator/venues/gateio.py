@@ -22,6 +22,7 @@ from pricewatch.simulator.text import short
 _TRADES, _BOOK = "spot.trades", "spot.book_ticker"
 _MOST = 1_000
 _MOST_SKIPPED = 100_000
+_PAGING = (("limit", 100), ("page", 1))
 
 
 class _Result(msgspec.Struct):
@@ -210,7 +211,7 @@ def _said(request: Mapping[str, Any], now: int, problem: tuple[int, str] | None 
 
 
 def _trades(ledger: Ledger, query: Mapping[str, str], now: int) -> Reply:
-    limit, page = whole(query, "limit") or 100, whole(query, "page") or 1
+    limit, page = (default if (given := whole(query, name)) is None else given for name, default in _PAGING)
     start, end = whole(query, "from") or 0, whole(query, "to")
     if not 1 <= limit <= _MOST:
         raise ValueError("limit")
@@ -235,10 +236,13 @@ def _candles(ledger: Ledger, query: Mapping[str, str], now: int) -> Reply:
     if limit is not None and (start is not None or end is not None):
         raise ValueError("limit")
     until = now if end is None else end * SECOND
-    since = until - (limit or 100) * MINUTE + 1 if start is None else start * SECOND
-    if (until - since) // MINUTE >= _MOST:
+    if start is None:
+        bars = ledger.bars(1, None, until)[-(limit or 100) :]
+    elif (until - start * SECOND) // MINUTE >= _MOST:
         raise ValueError("from")
-    return Reply([_candle(bar, ledger.listing, now) for bar in ledger.bars(1, since, until)])
+    else:
+        bars = ledger.bars(1, start * SECOND, until)
+    return Reply([_candle(bar, ledger.listing, now) for bar in bars])
 
 
 def _candle(bar: Bar, listing: Listing, now: int) -> list[str]:
