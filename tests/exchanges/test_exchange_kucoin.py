@@ -178,6 +178,13 @@ def test_renamed_coins_are_listed_by_their_new_name(adapter: Adapter) -> None:
     assert ("BCHSV-BTC", "BSV-BTC", False) in {(one.native, one.symbol, one.active) for one in found}
 
 
+def test_of_two_with_one_name_the_trading_one_is_listed(adapter: Adapter) -> None:
+    row = '{"symbol":"%s","name":"BSV-BTC","enableTrading":%s}'
+    rows = [row % ("OLD-BTC", "false"), row % ("BCHSV-BTC", "true"), row % ("BSV-BTC", "true")]
+    body = f'{{"code":"200000","data":[{",".join(rows)}]}}'.encode()
+    assert [one.native for one in adapter("kucoin").parse_instruments([body])] == ["BCHSV-BTC"]
+
+
 def test_history_within_its_time(adapter: Adapter) -> None:
     exchange = adapter("kucoin", "BTC-USDT")
     market = exchange.markets["BTC-USDT"]

@@ -27,9 +27,13 @@ def test_what_is_no_symbol(text: str) -> None:
     ("venue", "native"),
     [
         ("binance", "BTCUSD"),
+        ("bitfinex", "tBTCUSD"),
+        ("bitstamp", "btcusd"),
         ("coinbase", "BTC-USD"),
         ("gateio", "BTC_USD"),
+        ("gemini", "BTCUSD"),
         ("htx", "btcusd"),
+        ("hyperliquid", "BTC/USD"),
         ("kraken", "BTC/USD"),
         ("kucoin", "BTC-USD"),
         ("upbit", "USD-BTC"),
