@@ -143,3 +143,10 @@ def test_foreign_frames(result: Any) -> None:
     frame = {"channel": "spot.trades", "event": "update", "result": result}
     with pytest.raises(ValueError, match=r".+"):
         GateIo.read(json.dumps(frame).encode(), {})
+
+
+def test_control_frames_are_left_to_the_server_and_other_channels_are_foreign() -> None:
+    assert GateIo.read(b'{"time":1,"channel":"spot.pong","event":"","result":null}', {}) is None
+    for frame in (b'{"channel":"ticker","event":"update"}', b'{"event":"heartbeat"}'):
+        with pytest.raises(ValueError, match=r".+"):
+            GateIo.read(frame, {})

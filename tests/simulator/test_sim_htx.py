@@ -180,3 +180,10 @@ def test_a_recording_is_served(shared: Path) -> None:
 def test_foreign_frames(frame: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Htx.read(frame, {})
+
+
+def test_control_frames_are_left_to_the_server() -> None:
+    for text in (b'{"ping":5}', b'{"pong":5}', b'{"status":"ok","subbed":"market.ethusdt.bbo"}'):
+        assert Htx.read(gzip.compress(text), {}) is None
+    with pytest.raises(ValueError, match="it has no topic"):
+        Htx.read(gzip.compress(b"{}"), {})

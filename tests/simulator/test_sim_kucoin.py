@@ -198,6 +198,7 @@ def test_a_recording_is_served(shared: Path) -> None:
 def test_foreign_frames(topic: str) -> None:
     with pytest.raises(ValueError, match="its topic names no symbol"):
         KuCoin.read(json.dumps({"type": "message", "topic": topic, "data": {}}).encode(), {})
-    with pytest.raises(ValueError, match=r".+"):
-        KuCoin.read(b"\xff", {})
+    for frame in (b"\xff", b'{"type":"subscriptions"}'):
+        with pytest.raises(ValueError, match=r".+"):
+            KuCoin.read(frame, {})
     assert KuCoin.read(b'{"id":"1","type":"welcome"}', {}) is None

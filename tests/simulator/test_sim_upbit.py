@@ -163,7 +163,9 @@ def test_either_format_is_read() -> None:
     assert Upbit.read(b'{"status":"UP"}', {}) is None
 
 
-@pytest.mark.parametrize("frame", [b"[]", b"\xff", b'{"ty":"trade"}', b'{"type":"trade","code":1}'])
+@pytest.mark.parametrize(
+    "frame", [b"[]", b"\xff", b'{"event":"heartbeat"}', b'{"ty":"trade"}', b'{"type":"trade","code":1}']
+)
 def test_foreign_frames(frame: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Upbit.read(frame, {})

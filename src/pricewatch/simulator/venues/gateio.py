@@ -70,7 +70,10 @@ class GateIo(Venue):
     def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
         """An update of one pair, whatever its channel."""
         del memory
-        if _decode_control(frame).event != "update":
+        control = _decode_control(frame)
+        if not control.channel.startswith("spot."):
+            raise Foreign("it belongs to no channel of the spot market")
+        if control.event != "update":
             return None
         found = _decode_frame(frame)
         row = found.result

@@ -42,6 +42,9 @@ class _Tick(msgspec.Struct):
 
 class _Control(msgspec.Struct):
     ch: str = ""
+    status: str = ""
+    ping: int = 0
+    pong: int = 0
 
 
 class _Frame(msgspec.Struct):
@@ -83,9 +86,12 @@ class Htx(Venue):
             text = gzip.decompress(frame)
         except (OSError, EOFError, zlib.error) as exc:
             raise Foreign("it is not compressed") from exc
-        topic = _decode_control(text).ch
-        if not topic:
+        control = _decode_control(text)
+        topic = control.ch
+        if control.status or control.ping or control.pong:
             return None
+        if not topic:
+            raise Foreign("it has no topic")
         native = topic.split(".")[1]
         prints: list[tuple[str, Print]] = []
         if topic.endswith(f".{_TRADES}"):

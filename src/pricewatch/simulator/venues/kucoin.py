@@ -66,8 +66,10 @@ class KuCoin(Venue):
         """A message about one symbol, whatever its topic."""
         del memory
         control = _decode_control(frame)
-        if control.type != "message":
+        if control.type in {"welcome", "ack", "pong", "error"}:
             return None
+        if control.type != "message":
+            raise Foreign("it has no type of this venue's")
         kind, _, native = control.topic.partition(":")
         if kind == "/market/candles":
             native = native.rpartition("_")[0]

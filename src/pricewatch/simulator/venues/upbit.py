@@ -15,7 +15,7 @@ from pricewatch.domain.time import DAY, MINUTE, SECOND, rfc3339
 from pricewatch.simulator.ledger import Bar, Ledger, Print
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Heard, Live, Reply, Session, Venue, whole
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue, whole
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.text import micros, number
 
@@ -74,6 +74,8 @@ class _Full(msgspec.Struct):
 class _Control(msgspec.Struct):
     ty: str = ""
     type: str = ""
+    status: str = ""
+    error: dict[str, Any] = {}
 
 
 _decode_brief = msgspec.json.Decoder(_Brief).decode
@@ -122,8 +124,10 @@ class Upbit(Venue):
             full = _decode_full(frame)
             row = (full.trade_timestamp, full.trade_price, full.trade_volume, full.ask_bid, full.sequential_id)
             kind, native, style = full.type, full.code, "DEFAULT"
-        else:
+        elif control.status or control.error:
             return None
+        else:
+            raise Foreign("it has no type")
         prints: tuple[tuple[str, Print], ...] = ()
         if kind == "trade":
             moment, price, size, side, number_ = row
