@@ -158,7 +158,7 @@ class _Topic(NamedTuple):
 
 
 class Htx(Exchange):
-    """A market's trade ids count by one in all that was recorded; several trades a frame come newest first."""
+    """Trade ids are taken to count by one, as they do where recorded; several trades a frame come newest first."""
 
     id = "htx"
     endpoints = Endpoints(socket="wss://api.huobi.pro/ws", rest="https://api.huobi.pro")
