@@ -60,9 +60,20 @@ def coinbase(lines: Iterable[Line]) -> Counts:
     return Counts(natives, kinds.count("match") + kinds.count("last_match"), kinds.count("ticker"))
 
 
+def okx(lines: Iterable[Line]) -> Counts:
+    pushed = [one for one in received(lines) if "data" in one]
+    natives = {one["arg"]["instId"] for one in pushed}
+    rows = {
+        channel: sum(len(one["data"]) for one in pushed if one["arg"]["channel"] == channel)
+        for channel in ("trades", "tickers")
+    }
+    return Counts(natives, rows["trades"], rows["tickers"])
+
+
 RECORDINGS: dict[str, tuple[str, Count]] = {
     "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
     "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
     "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
+    "okx/okx-20220513T162705Z.jsonl.gz": ("okx", okx),
 }
 """Recording -> the venue whose adapter reads it, and its count."""

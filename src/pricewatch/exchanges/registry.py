@@ -6,9 +6,11 @@ from pricewatch.exchanges.base import Exchange
 from pricewatch.exchanges.binance import Binance
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.kraken import Kraken
+from pricewatch.exchanges.okx import Okx
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
     Coinbase.id: Coinbase,
     Kraken.id: Kraken,
+    Okx.id: Okx,
 }
