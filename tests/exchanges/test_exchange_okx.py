@@ -245,7 +245,7 @@ def test_the_recorded_listing(adapter: Adapter, shared: Path) -> None:
         replies = [json.loads(line) for line in file]
     exchange = adapter("okx")
     (asked,) = exchange.instrument_requests()
-    (body,) = [reply["raw"].encode() for reply in replies if reply.get("url") == asked.url]
+    body, *_ = [reply["raw"].encode() for reply in replies if reply.get("url") == asked.url]
     found = exchange.parse_instruments([body])
     assert len(found) == len(json.loads(body)["data"])
     assert all(exchange.native(one.symbol) == one.native for one in found)
