@@ -42,9 +42,8 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
-    within,
 )
-from pricewatch.exchanges.rows import Best, Key, Millis, best, listed, salvaged
+from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, listed, minutes, salvaged
 
 _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _TRADES = b'{"arg":{"channel":"trades",'
@@ -105,15 +104,6 @@ class _Reply(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Kline(msgspec.Struct, gc=False, array_like=True):
-    at: Millis
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
-
-
 class _Listed(msgspec.Struct, rename="camel"):
     inst_id: str
     base_ccy: str
@@ -128,7 +118,7 @@ _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_best = msgspec.json.Decoder(_Best, strict=False).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_history = msgspec.json.Decoder(list[_Row], strict=False).decode
-_decode_klines = msgspec.json.Decoder(list[_Kline], strict=False).decode
+_decode_klines = msgspec.json.Decoder(list[Kline], strict=False).decode
 _decode_listing = msgspec.json.Decoder(list[_Listed]).decode
 
 
@@ -320,9 +310,7 @@ class Okx(Exchange):
             rows = _decode_klines(_unwrap(body))
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        number = request.market.id
-        candles = [Candle(number, row.at * 1000, row.open, row.high, row.low, row.close, row.volume) for row in rows]
-        return within(candles, request)
+        return minutes(request, rows)
 
 
 def _requests(op: str, subscriptions: Collection[Subscription], size: int) -> list[Send]:

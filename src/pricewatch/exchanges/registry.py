@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pricewatch.exchanges.base import Exchange
 from pricewatch.exchanges.binance import Binance
+from pricewatch.exchanges.bybit import Bybit
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.kraken import Kraken
 from pricewatch.exchanges.okx import Okx
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
+    Bybit.id: Bybit,
     Coinbase.id: Coinbase,
     Kraken.id: Kraken,
     Okx.id: Okx,
