@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pricewatch.exchanges.base import Exchange
 from pricewatch.exchanges.binance import Binance
+from pricewatch.exchanges.bitget import Bitget
 from pricewatch.exchanges.bybit import Bybit
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.kraken import Kraken
@@ -11,6 +12,7 @@ from pricewatch.exchanges.okx import Okx
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
+    Bitget.id: Bitget,
     Bybit.id: Bybit,
     Coinbase.id: Coinbase,
     Kraken.id: Kraken,
