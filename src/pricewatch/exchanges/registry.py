@@ -7,6 +7,7 @@ from pricewatch.exchanges.binance import Binance
 from pricewatch.exchanges.bitget import Bitget
 from pricewatch.exchanges.bybit import Bybit
 from pricewatch.exchanges.coinbase import Coinbase
+from pricewatch.exchanges.cryptocom import CryptoCom
 from pricewatch.exchanges.kraken import Kraken
 from pricewatch.exchanges.okx import Okx
 
@@ -15,6 +16,7 @@ EXCHANGES: dict[str, type[Exchange]] = {
     Bitget.id: Bitget,
     Bybit.id: Bybit,
     Coinbase.id: Coinbase,
+    CryptoCom.id: CryptoCom,
     Kraken.id: Kraken,
     Okx.id: Okx,
 }
