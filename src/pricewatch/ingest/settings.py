@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pricewatch.domain.errors import Invalid
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.exchanges.symbols import canonical
+from pricewatch.ingest.quality import SuspectSettings
 
 
 class VenueSettings(BaseModel):
@@ -96,6 +97,7 @@ class IngestSettings(BaseModel):
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
     )
+    suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {
             "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),
