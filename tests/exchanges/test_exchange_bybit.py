@@ -209,6 +209,6 @@ def test_the_listing(adapter: Adapter) -> None:
     ]
     body = json.dumps({"retCode": 0, "result": {"category": "spot", "list": rows}}).encode()
     assert exchange.parse_instruments([body]) == [
-        Instrument("BTCUSDT", "BTC-USDT"),
         Instrument("BTCUSDC", "BTC-USDC", active=False),
+        Instrument("BTCUSDT", "BTC-USDT"),
     ]

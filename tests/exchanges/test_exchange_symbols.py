@@ -23,6 +23,17 @@ def test_what_is_no_symbol(text: str) -> None:
         canonical(text)
 
 
-def test_native_names() -> None:
-    names = {name: kind.native("BTC-USD") for name, kind in EXCHANGES.items()}
-    assert names == {"binance": "BTCUSD", "coinbase": "BTC-USD", "kraken": "BTC/USD"}
+@pytest.mark.parametrize(
+    ("venue", "native"),
+    [
+        ("binance", "BTCUSD"),
+        ("bitget", "BTCUSD"),
+        ("bybit", "BTCUSD"),
+        ("coinbase", "BTC-USD"),
+        ("cryptocom", "BTC_USD"),
+        ("kraken", "BTC/USD"),
+        ("okx", "BTC-USD"),
+    ],
+)
+def test_native_names(venue: str, native: str) -> None:
+    assert EXCHANGES[venue].native("BTC-USD") == native

@@ -37,7 +37,8 @@ from pricewatch.exchanges.base import (
     chunks,
     spans,
 )
-from pricewatch.exchanges.rows import Best, Ident, Kline, Millis, best, identity, listed, minutes, salvaged
+from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Best, Ident, Kline, Millis, best, identity, minutes, salvaged
 from pricewatch.exchanges.symbols import split
 
 _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
@@ -94,7 +95,7 @@ class _Reply(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _Pair(msgspec.Struct, rename="camel"):
     symbol: str
     base_coin: str
     quote_coin: str
@@ -109,7 +110,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_history = msgspec.json.Decoder(list[_Row], strict=False).decode
 _decode_klines = msgspec.json.Decoder(list[Kline], strict=False).decode
-_decode_listing = msgspec.json.Decoder(list[_Listed]).decode
+_decode_listing = msgspec.json.Decoder(list[_Pair]).decode
 
 
 class Bitget(Exchange):
@@ -143,8 +144,8 @@ class Bitget(Exchange):
             rows = [row for body in bodies for row in _decode_listing(_unwrap(body))]
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        return listed(
-            (row.symbol, f"{row.base_coin}-{row.quote_coin}", row.status in ("online", "gray")) for row in rows
+        return instruments(
+            Listed(row.symbol, row.base_coin, row.quote_coin, row.status in ("online", "gray")) for row in rows
         )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:

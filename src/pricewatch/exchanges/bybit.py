@@ -38,7 +38,8 @@ from pricewatch.exchanges.base import (
     chunks,
     spans,
 )
-from pricewatch.exchanges.rows import Ident, Kline, Millis, RowT, identity, listed, minutes, salvaged
+from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Ident, Kline, Millis, RowT, identity, minutes, salvaged
 from pricewatch.exchanges.symbols import split
 
 _SIDES = {"Buy": int(Side.BUY), "Sell": int(Side.SELL)}
@@ -111,7 +112,7 @@ class _Past(msgspec.Struct, gc=False, rename="camel"):
     time: Millis
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _Pair(msgspec.Struct, rename="camel"):
     symbol: str
     base_coin: str
     quote_coin: str
@@ -125,7 +126,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_history = msgspec.json.Decoder(_Result[_Past], strict=False).decode
 _decode_klines = msgspec.json.Decoder(_Result[Kline], strict=False).decode
-_decode_listing = msgspec.json.Decoder(_Result[_Listed]).decode
+_decode_listing = msgspec.json.Decoder(_Result[_Pair]).decode
 
 
 class Bybit(Exchange):
@@ -163,7 +164,7 @@ class Bybit(Exchange):
             rows = [row for body in bodies for row in _decode_listing(_unwrap(body)).rows]
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        return listed((row.symbol, f"{row.base_coin}-{row.quote_coin}", row.status == "Trading") for row in rows)
+        return instruments(Listed(row.symbol, row.base_coin, row.quote_coin, row.status == "Trading") for row in rows)
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """At most 10 topics a message; one they do not know fails all of its message."""

@@ -38,7 +38,8 @@ from pricewatch.exchanges.base import (
     spans,
     within,
 )
-from pricewatch.exchanges.rows import Best, Ident, Millis, RowT, best, identity, listed, salvaged
+from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Best, Ident, Millis, RowT, best, identity, salvaged
 from pricewatch.exchanges.symbols import split
 
 _SIDES = {"BUY": int(Side.BUY), "SELL": int(Side.SELL)}
@@ -119,7 +120,7 @@ class _Kline(msgspec.Struct, gc=False):
     v: float
 
 
-class _Listed(msgspec.Struct):
+class _Pair(msgspec.Struct):
     symbol: str
     inst_type: str = ""
     base_ccy: str = ""
@@ -134,7 +135,7 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_history = msgspec.json.Decoder(_Page[_Row], strict=False).decode
 _decode_klines = msgspec.json.Decoder(_Page[_Kline], strict=False).decode
-_decode_listing = msgspec.json.Decoder(_Page[_Listed]).decode
+_decode_listing = msgspec.json.Decoder(_Page[_Pair]).decode
 
 
 class CryptoCom(Exchange):
@@ -175,8 +176,8 @@ class CryptoCom(Exchange):
             rows = [row for body in bodies for row in _decode_listing(_unwrap(body)).data]
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        return listed(
-            (row.symbol, f"{row.base_ccy}-{row.quote_ccy}", row.tradable) for row in rows if row.inst_type == "CCY_PAIR"
+        return instruments(
+            Listed(row.symbol, row.base_ccy, row.quote_ccy, row.tradable) for row in rows if row.inst_type == "CCY_PAIR"
         )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:

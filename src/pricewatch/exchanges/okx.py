@@ -43,7 +43,8 @@ from pricewatch.exchanges.base import (
     chunks,
     spans,
 )
-from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, listed, minutes, salvaged
+from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, minutes, salvaged
 
 _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _TRADES = b'{"arg":{"channel":"trades",'
@@ -104,7 +105,7 @@ class _Reply(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
-class _Listed(msgspec.Struct, rename="camel"):
+class _Pair(msgspec.Struct, rename="camel"):
     inst_id: str
     base_ccy: str
     quote_ccy: str
@@ -119,7 +120,7 @@ _decode_best = msgspec.json.Decoder(_Best, strict=False).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_history = msgspec.json.Decoder(list[_Row], strict=False).decode
 _decode_klines = msgspec.json.Decoder(list[Kline], strict=False).decode
-_decode_listing = msgspec.json.Decoder(list[_Listed]).decode
+_decode_listing = msgspec.json.Decoder(list[_Pair]).decode
 
 
 class Okx(Exchange):
@@ -161,7 +162,7 @@ class Okx(Exchange):
             rows = [row for body in bodies for row in _decode_listing(_unwrap(body))]
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        return listed((row.inst_id, f"{row.base_ccy}-{row.quote_ccy}", row.state == "live") for row in rows)
+        return instruments(Listed(row.inst_id, row.base_ccy, row.quote_ccy, row.state == "live") for row in rows)
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """At most 100 markets a message (64 KB is the limit); every one is answered on its own."""

@@ -1,4 +1,4 @@
-"""Rows in frames and listings: one that cannot be used does not take the others with it."""
+"""Rows in frames and pages: one that cannot be used does not take the others with it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle, Market, Quote
-from pricewatch.exchanges.base import IGNORED, UNUSABLE, CandleRequest, Ignored, Instrument, text_key, within
-from pricewatch.exchanges.symbols import canonical
+from pricewatch.exchanges.base import IGNORED, UNUSABLE, CandleRequest, Ignored, text_key, within
 
 RowT = TypeVar("RowT")
 Key = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -56,15 +54,6 @@ def salvaged(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple
         with suppress(*UNUSABLE):
             rows.append(decode(raw))
     return rows, len(raws) - len(rows)
-
-
-def listed(markets: Iterable[tuple[str, str, bool]]) -> list[Instrument]:
-    """Instruments of (native name, base-quote, trading); leaves out what has no canonical symbol."""
-    found = []
-    for native, pair, active in markets:
-        with suppress(Invalid):
-            found.append(Instrument(native, canonical(pair), active))
-    return found
 
 
 def minutes(request: CandleRequest, rows: Iterable[Kline]) -> list[Candle]:
