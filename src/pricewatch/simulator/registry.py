@@ -6,13 +6,21 @@ from pricewatch.domain.errors import ConfigError
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.session import Venue
 from pricewatch.simulator.venues.binance import Binance
+from pricewatch.simulator.venues.bitget import Bitget
+from pricewatch.simulator.venues.bybit import Bybit
 from pricewatch.simulator.venues.coinbase import Coinbase
+from pricewatch.simulator.venues.cryptocom import CryptoCom
 from pricewatch.simulator.venues.kraken import Kraken
+from pricewatch.simulator.venues.okx import Okx
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
+    Bitget.id: Bitget,
+    Bybit.id: Bybit,
     Coinbase.id: Coinbase,
+    CryptoCom.id: CryptoCom,
     Kraken.id: Kraken,
+    Okx.id: Okx,
 }
 
 
