@@ -9,6 +9,7 @@ import pytest
 from pricewatch.domain.errors import BadData, Refused, Unavailable
 from pricewatch.domain.market import Candle, Flag, Quote, Side, Trade
 from pricewatch.exchanges.base import HEARTBEAT, IGNORED, BadTrade, Instrument, SubscriptionFailed, text_key
+from pricewatch.exchanges.listing import absent
 
 Read = Callable[..., list[Any]]
 Adapter = Callable[..., Any]
@@ -181,3 +182,19 @@ def test_the_listing(adapter: Adapter) -> None:
         Instrument("NEWUSDT", "NEW-USDT"),
         Instrument("OLDUSDT", "OLD-USDT", active=False),
     ]
+
+
+def test_a_pair_that_is_listed_twice_is_the_one_that_trades(adapter: Adapter) -> None:
+    rows = [
+        {"symbol": "LUNAUSDT_1", "baseCoin": "LUNA", "quoteCoin": "USDT", "status": "offline"},
+        {"symbol": "LUNAUSDT", "baseCoin": "LUNA", "quoteCoin": "USDT", "status": "online"},
+        {"symbol": "LUNAUSDT_2", "baseCoin": "LUNA", "quoteCoin": "USDT", "status": "halt"},
+    ]
+    body = json.dumps({"code": "00000", "data": rows}).encode()
+    assert adapter("bitget").parse_instruments([body]) == [Instrument("LUNAUSDT", "LUNA-USDT")]
+
+
+def test_a_symbol_the_listing_does_not_have_is_answered_with_its_like() -> None:
+    known = [Instrument("BTCUSDT", "BTC-USDT"), Instrument("BTCUSDC", "BTC-USDC", active=False)]
+    assert absent("bitget", "BTC-USDX", known) == "bitget has no 'BTC-USDX'; did you mean 'BTC-USDT'?"
+    assert "markets bitget" in absent("bitget", "NO-PE", known)

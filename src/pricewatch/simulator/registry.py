@@ -6,19 +6,27 @@ from pricewatch.domain.errors import ConfigError
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.session import Venue
 from pricewatch.simulator.venues.binance import Binance
+from pricewatch.simulator.venues.bitfinex import Bitfinex
 from pricewatch.simulator.venues.bitget import Bitget
+from pricewatch.simulator.venues.bitstamp import Bitstamp
 from pricewatch.simulator.venues.bybit import Bybit
 from pricewatch.simulator.venues.coinbase import Coinbase
 from pricewatch.simulator.venues.cryptocom import CryptoCom
+from pricewatch.simulator.venues.gemini import Gemini
+from pricewatch.simulator.venues.hyperliquid import Hyperliquid
 from pricewatch.simulator.venues.kraken import Kraken
 from pricewatch.simulator.venues.okx import Okx
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
+    Bitfinex.id: Bitfinex,
     Bitget.id: Bitget,
+    Bitstamp.id: Bitstamp,
     Bybit.id: Bybit,
     Coinbase.id: Coinbase,
     CryptoCom.id: CryptoCom,
+    Gemini.id: Gemini,
+    Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
     Okx.id: Okx,
 }
