@@ -89,7 +89,7 @@ class Assembly:
         self._owner = owner
         self._roles = frozenset(settings.app.roles)
         self._bus = RedisBus(settings.bus) if settings.bus.url.get_secret_value() else None
-        self._outlet = Outlet(self._bus) if self._bus is not None else None
+        self._outlet = Outlet(self._bus, limit=settings.bus.tick_limit) if self._bus is not None else None
         self._tapes = Tapes(*tapes)
         if self._outlet is not None and {"ingest", "engine"} <= self._roles:
             self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
@@ -262,6 +262,9 @@ class Assembly:
             marks=await self._marks(),
             gaps=store.gaps,
             candles=store.history,
+            stored=store.history,
+            backlog=store.ticks if self.evaluation is not None else self._far,
+            folder=self.settings.app.data / "ingest",
             recent=await self._recent(),
         )
         self.add_parts(self.ingest)
