@@ -156,14 +156,12 @@ def test_history_of_the_newest_trades(adapter: Adapter) -> None:
     assert page.next is None
 
 
-def test_history_that_does_not_reach_back_is_refused(adapter: Adapter) -> None:
+def test_history_that_does_not_reach_back_brings_what_it_has(adapter: Adapter) -> None:
     exchange = adapter("bybit", "BTC-USDT")
-    request = exchange.history_request(exchange.markets["BTCUSDT"], 0, None, AT)
-    rows = [(ident, AT) for ident in range(60, 0, -1)]
-    with pytest.raises(Refused, match="do not reach back"):
-        exchange.parse_history(request, past(*rows), 9)
-    rows[-1] = (1, AT - 1000)
-    assert len(exchange.parse_history(request, past(*rows), 9).trades) == 59
+    request = exchange.history_request(exchange.markets["BTCUSDT"], 0, None, AT - 5000)
+    page = exchange.parse_history(request, past(*((ident, AT) for ident in range(60, 0, -1))), 9)
+    assert [trade.key for trade in page.trades] == list(range(1, 61))
+    assert page.next is None
 
 
 @pytest.mark.parametrize(

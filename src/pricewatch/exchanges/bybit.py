@@ -271,7 +271,7 @@ class Bybit(Exchange):
         return HistoryRequest(market, url, first, last, since, until)
 
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
-        """All that was wanted; `Refused` where 60 trades do not reach back to it, so that no hole goes unseen."""
+        """What there is of it; where 60 trades do not reach back to the wanted, the oldest are missing."""
         market, since, until = request.market, request.since, request.until
         try:
             rows = _decode_history(_unwrap(body)).rows
@@ -279,8 +279,6 @@ class Bybit(Exchange):
             raise BadTrade("malformed", str(error)) from error
         rows.reverse()
         rows.sort(key=lambda row: row.time)
-        if len(rows) >= _RECENT and rows[0].time * 1000 >= since:
-            raise Refused(f"bybit: {market.native}: the newest {len(rows)} trades do not reach back far enough")
         trades = [
             _trade(market, row.time, row.price, row.size, row.side, row.exec_id, received)
             for row in rows
