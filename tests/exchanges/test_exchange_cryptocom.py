@@ -151,20 +151,28 @@ def past(*rows: dict[str, Any]) -> bytes:
 BASE = "https://api.crypto.com/exchange/v1/public/get-trades?instrument_name=BTC_USD&count=150"
 
 
-def test_history_goes_back_until_nothing_is_older(adapter: Adapter) -> None:
+def test_history(adapter: Adapter) -> None:
     exchange = adapter("cryptocom", "BTC-USD")
-    request = exchange.history_request(exchange.markets["BTC_USD"], 0, None, AT - 5000, AT + 1000)
-    base = f"{BASE}&start_ts={AT // 1000 - 6}"
-    assert request.url == f"{base}&end_ts={AT // 1000 + 2}"
-    page = exchange.parse_history(request, past(row("3", AT + 2000), row("2", AT + 1000), row("1")), 9)
-    assert page.trades == [
-        Trade(1, AT, 2.0, 3.0, Side.SELL, 1, 9),
-        Trade(1, AT + 1000, 2.0, 3.0, Side.SELL, 2, 9),
-    ]
-    assert page.next.url == f"{base}&end_ts={AT // 1000 + 1}"
-    assert exchange.parse_history(page.next, past(row("1")), 9).next is None
-    assert exchange.parse_history(page.next, past(row("0", AT - 6000)), 9) == ([], None)
-    assert exchange.parse_history(page.next, past(), 9) == ([], None)
+    request = exchange.history_request(exchange.markets["BTC_USD"], 0, None, AT, AT + 1000)
+    assert request.url == f"{BASE}&start_ts={AT // 1000 - 1}&end_ts={AT // 1000 + 2}"
+    rows = [row("3", AT + 2000), row("2", AT + 1000), row("1"), row("0", AT - 1000)]
+    assert exchange.parse_history(request, past(*rows), 9) == (
+        [Trade(1, AT, 2.0, 3.0, Side.SELL, 1, 9), Trade(1, AT + 1000, 2.0, 3.0, Side.SELL, 2, 9)],
+        None,
+    )
+    assert exchange.parse_history(request, past(), 9) == ([], None)
+
+
+def test_the_oldest_millisecond_of_a_full_page_comes_whole_on_the_next(adapter: Adapter) -> None:
+    exchange = adapter("cryptocom", "BTC-USD")
+    request = exchange.history_request(exchange.markets["BTC_USD"], 0, None, AT)
+    rows = [row(str(ident), AT + (2000 if ident > 3 else 1000)) for ident in range(150, 0, -1)]
+    page = exchange.parse_history(request, past(*rows), 9)
+    assert [trade.key for trade in page.trades] == list(range(4, 151))
+    assert page.next.url == f"{BASE}&start_ts={AT // 1000 - 1}&end_ts={AT // 1000 + 2}"
+    assert len(exchange.parse_history(page.next, past(*rows[-3:]), 9).trades) == 3
+    rows[-1] = row("1", AT - 1000)
+    assert exchange.parse_history(request, past(*rows), 9).next is None
 
 
 def test_history_up_to_now(adapter: Adapter) -> None:

@@ -299,25 +299,25 @@ class CryptoCom(Exchange):
         return f"{self.where.rest}/public/get-trades?{query}" + ("" if end is None else f"&end_ts={end}")
 
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
-        """Pages overlap by a millisecond; the last is the one that brings nothing older."""
+        """A full page may be cut within its oldest millisecond: that one comes whole on the next."""
         market, since, until = request.market, request.since, request.until
         try:
             rows = _oldest_first(_decode_history(_unwrap(body)).data)
         except UNUSABLE as error:
             raise BadTrade("malformed", str(error)) from error
+        following = None
+        if len(rows) >= _PAGE and (oldest := rows[0].t) * 1000 >= since:
+            url = self._trades_url(market, since, oldest + 1)
+            if url == request.url:
+                raise Refused(f"cryptocom: {market.native}: {len(rows)} trades of one millisecond hide older ones")
+            following = msgspec.structs.replace(request, url=url)
+            rows = [row for row in rows if row.t > oldest]
         trades = [
             _trade(market, row, received)
             for row in rows
             if since <= row.t * 1000 and (until is None or row.t * 1000 <= until)
         ]
-        if not rows or rows[0].t * 1000 < since:
-            return HistoryPage(trades, None)
-        url = self._trades_url(market, since, rows[0].t + 1)
-        if url != request.url:
-            return HistoryPage(trades, msgspec.structs.replace(request, url=url))
-        if len(rows) >= _PAGE:
-            raise Refused(f"cryptocom: {market.native}: {len(rows)} trades of one millisecond hide older ones")
-        return HistoryPage(trades, None)
+        return HistoryPage(trades, following)
 
     def candle_requests(self, market: Market, start: int, end: int) -> list[CandleRequest]:
         """`get-candlestick`, at most 300 rows a page."""
