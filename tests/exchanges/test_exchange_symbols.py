@@ -33,10 +33,14 @@ def test_what_is_no_symbol(text: str) -> None:
         ("bybit", "BTCUSD"),
         ("coinbase", "BTC-USD"),
         ("cryptocom", "BTC_USD"),
+        ("gateio", "BTC_USD"),
         ("gemini", "BTCUSD"),
+        ("htx", "btcusd"),
         ("hyperliquid", "BTC/USD"),
         ("kraken", "BTC/USD"),
+        ("kucoin", "BTC-USD"),
         ("okx", "BTC-USD"),
+        ("upbit", "USD-BTC"),
     ],
 )
 def test_native_names(venue: str, native: str) -> None:

@@ -10,10 +10,14 @@ from pricewatch.exchanges.bitstamp import Bitstamp
 from pricewatch.exchanges.bybit import Bybit
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.cryptocom import CryptoCom
+from pricewatch.exchanges.gateio import GateIo
 from pricewatch.exchanges.gemini import Gemini
+from pricewatch.exchanges.htx import Htx
 from pricewatch.exchanges.hyperliquid import Hyperliquid
 from pricewatch.exchanges.kraken import Kraken
+from pricewatch.exchanges.kucoin import KuCoin
 from pricewatch.exchanges.okx import Okx
+from pricewatch.exchanges.upbit import Upbit
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
@@ -23,8 +27,12 @@ EXCHANGES: dict[str, type[Exchange]] = {
     Bybit.id: Bybit,
     Coinbase.id: Coinbase,
     CryptoCom.id: CryptoCom,
+    GateIo.id: GateIo,
     Gemini.id: Gemini,
+    Htx.id: Htx,
     Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
+    KuCoin.id: KuCoin,
     Okx.id: Okx,
+    Upbit.id: Upbit,
 }
