@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, decoding, evaluation, pipeline
+from benchmarks import captures, decoding, evaluation, peers, pipeline
 from benchmarks.machine import describe, fsync_p99
 
 Table = tuple[str, list[str], list[list[str]]]
@@ -24,6 +24,10 @@ def _captures(*, quick: bool) -> list[Table]:
 
 def _frames(*, quick: bool) -> list[Table]:
     return [("frames: from a frame to a checked trade", decoding.HEAD, decoding.run(quick=quick))]
+
+
+def _peers(*, quick: bool) -> list[Table]:
+    return [("peers: frame to tick, beside cryptofeed and ccxt", peers.HEAD, peers.run(quick=quick))]
 
 
 def _engine(*, quick: bool) -> list[Table]:
@@ -45,6 +49,7 @@ def _pipeline(*, quick: bool) -> list[Table]:
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
+    "peers": _peers,
     "engine": _engine,
     "latency": _latency,
     "pipeline": _pipeline,
