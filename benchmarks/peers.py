@@ -1,6 +1,6 @@
 """Frame to tick beside cryptofeed's and ccxt's parsers, on the same recorded frames in the same run.
 
-The peers live in an environment of their own (`make bench-peers` makes it): nothing of theirs is installed with pricewatch.
+The peers live in an environment of their own (`make bench-peers` makes it): pricewatch installs nothing of theirs.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
     return Sample(frames, natives)
 
 
-def adapter(venue: str, natives: Sequence[str]):  # noqa: ANN201
+def adapter(venue: str, natives: Sequence[str]):
     kind = EXCHANGES[venue]
     exchange = kind([Market(n, venue, f"M{n}-USD", native, kind.step) for n, native in enumerate(natives, 1)])
     exchange.subscribe(exchange.expected())
