@@ -152,8 +152,7 @@ class Ingest:
             )
             self._group = group
             await self.add(self._markets, self._marks)
-            if self.venues:
-                await self._watch_over(group)
+            await self._watch_over(group)
 
     async def _watch_over(self, group: asyncio.TaskGroup) -> None:
         """From here on silence is noticed."""
@@ -213,6 +212,11 @@ class Ingest:
                 self._group.create_task(
                     self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
                 )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether markets may be added."""
+        return self._maker is not None
 
     def remove(self, markets: Collection[int]) -> None:
         """Listen to these no more."""
