@@ -125,7 +125,9 @@ async def test_a_binary_recording_is_served_with_its_numbers_and_counted_for_eac
     assert frames[0] == '{"opened": "BTC-USD", "number": "77"} #2'
     assert [json.loads(frame.partition(" #")[0])["ref"] for frame in frames[1:]] == ["a", "a", "b"]
     assert [frame.partition(" #")[2] for frame in frames[1:]] == ["3", "4", "5"]
-    ledger = running.server.houses["bazaar"].venue.ledgers["BTC-USD"]  # type: ignore[attr-defined]
+    venue = running.server.houses["bazaar"].venue
+    assert isinstance(venue, Bazaar)
+    ledger = venue.ledgers["BTC-USD"]
     assert [(trade.id, trade.ref) for trade in ledger.newest(9)] == [(1, "a"), (2, "b")]
 
 

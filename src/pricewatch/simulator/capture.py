@@ -143,7 +143,9 @@ class CaptureTape:
                 self._by_native[native].add(trade)
             self._position += 1
             limit -= 1
-            yield Recorded(self.name, frame.heard.topics, bool(frame.heard.prints), frame.binary, frame.at)
+            heard_of = frame.heard
+            markets = tuple(self._by_native[native].listing.key for native in heard_of.natives)
+            yield Recorded(self.name, heard_of.topics, markets, bool(heard_of.prints), frame.binary, frame.at)
 
     def wait(self, now: int) -> float:
         """See `Tape`."""

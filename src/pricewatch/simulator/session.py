@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -126,6 +128,11 @@ class Venue(ABC):
         return base, quote
 
     @staticmethod
+    def market(topic: str) -> str:
+        """The native name of the market a topic is about: what follows the last colon."""
+        return topic.rpartition(":")[2]
+
+    @staticmethod
     def decimals(price: float) -> int:
         """Decimals of prices about so high."""
         return 2 if price >= 20 else 4 if price >= 0.5 else 5
@@ -173,6 +180,14 @@ class Venue(ABC):
     def publish(self, live: Live, audience: Audience) -> None:
         """Put an event of a seeded market into the venue's words, for those who listen."""
 
+    def withhold(self, session: Session, frames: Sequence[bytes], lost: Collection[str]) -> Sequence[bytes]:
+        """The answer to a request without the markets `lost` (native names), which are off `session.topics` already.
+
+        A frame that names them and no other market is kept back.
+        """
+        kept = {self.market(topic) for topic in session.topics}
+        return [frame for frame in frames if not _names(frame, lost) or _names(frame, kept)]
+
     def stamp(self, session: Session, frame: bytes) -> bytes:  # noqa: ARG002 - for the venues that count
         """Write a connection's own counter into a frame that is about to be sent, where `stamps`."""
         return frame
@@ -194,6 +209,15 @@ class Venue(ABC):
     def limited(self, retry_after: int) -> Reply:
         """What a client over the rate limit is told."""
         return Reply({"error": "Too many requests"}, 429, {"Retry-After": str(retry_after)})
+
+
+def _names(frame: bytes, natives: Collection[str]) -> bool:
+    """Whether a frame speaks of one of the markets."""
+    plain = gzip.decompress(frame) if frame.startswith(b"\x1f\x8b") else frame
+    words = "|".join(re.escape(native) for native in natives)
+    return (
+        bool(words) and re.search(rf"(?<![A-Z0-9])(?:{words})(?![A-Z0-9])".encode(), plain, re.IGNORECASE) is not None
+    )
 
 
 def whole(query: Mapping[str, str], name: str) -> int | None:
