@@ -25,4 +25,12 @@ def test_what_is_no_symbol(text: str) -> None:
 
 def test_native_names() -> None:
     names = {name: kind.native("BTC-USD") for name, kind in EXCHANGES.items()}
-    assert names == {"binance": "BTCUSD", "coinbase": "BTC-USD", "kraken": "BTC/USD"}
+    assert names == {
+        "binance": "BTCUSD",
+        "bitfinex": "tBTCUSD",
+        "bitstamp": "btcusd",
+        "coinbase": "BTC-USD",
+        "gemini": "BTCUSD",
+        "hyperliquid": "BTC/USD",
+        "kraken": "BTC/USD",
+    }
