@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from pricewatch.app.fanout import Signals, Tapes
+from pricewatch.app.holes import Holes
 from pricewatch.app.links import (
     RULES,
     SIGNALS,
@@ -89,7 +90,7 @@ class Assembly:
         self._owner = owner
         self._roles = frozenset(settings.app.roles)
         self._bus = RedisBus(settings.bus) if settings.bus.url.get_secret_value() else None
-        self._outlet = Outlet(self._bus) if self._bus is not None else None
+        self._outlet = Outlet(self._bus, limit=settings.bus.tick_limit) if self._bus is not None else None
         self._tapes = Tapes(*tapes)
         if self._outlet is not None and {"ingest", "engine"} <= self._roles:
             self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
@@ -157,6 +158,8 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                gaps=store.gaps,
+                system=store.system,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -262,8 +265,18 @@ class Assembly:
             marks=await self._marks(),
             gaps=store.gaps,
             candles=store.history,
+            stored=store.history,
+            backlog=store.ticks if self.evaluation is not None else self._far,
+            folder=self.settings.app.data / "ingest",
             recent=await self._recent(),
+            system=store.system,
+            signals=self._sinks,
         )
+        store.gaps.sink = self._sinks
+        store.gaps.mail = self.settings.ingest.silence.mail
+        holes = Holes(store.gaps, self.clock, self.settings.ingest.ledger_interval)
+        self.add_parts(holes)
+        stages.start("gaps", holes.run())
         self.add_parts(self.ingest)
         stages.start("ingest", self.ingest.run())
 

@@ -13,7 +13,7 @@ from pricewatch.domain.market import Market, Tick, Trade
 from pricewatch.domain.time import to_datetime
 from pricewatch.ingest.capture import Recorder
 from pricewatch.ingest.worker import Ingest, listings
-from pricewatch.ports.ticks import Gap
+from pricewatch.ports.ticks import Closed, Gap
 from pricewatch.telemetry.logs import configure
 
 
@@ -44,10 +44,13 @@ class _NoLedger:
         del gap, opened_seen
         return 0
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        del gap_id, closed_seen
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        del gap_id, closed_seen, how
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
+        return []
+
+    async def patched_gaps(self) -> list[Gap]:
         return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -23,6 +24,18 @@ class TickSink(Protocol):
 
     def sighted(self, market: int) -> None:
         """Nothing is missing any more, even though the market may be quiet."""
+        ...
+
+
+class Backlog(Protocol):
+    """What stands behind the sink: asked whether it has room before more is read from the venues."""
+
+    def is_full(self) -> bool:
+        """Whether what waits has reached its bound, so that more would be lost or grow without end."""
+        ...
+
+    async def eased(self) -> None:
+        """Return once there is room again."""
         ...
 
 
@@ -147,8 +160,12 @@ class CandleImport(Protocol):
         ...
 
 
+UNKNOWN_KEYS = (0, -1)
+"""First and last key of a hole of which only the times are known: an empty range."""
+
+
 class Gap(msgspec.Struct, frozen=True):
-    """A declared hole in one market's trades: inclusive keys."""
+    """A declared hole in one market's trades: inclusive keys, or `UNKNOWN_KEYS` and the venue's times around it."""
 
     market: int
     first_key: int
@@ -157,18 +174,78 @@ class Gap(msgspec.Struct, frozen=True):
     to_at: int
     reason: str
 
+    @property
+    def is_keyless(self) -> bool:
+        """Nobody knows how many trades are missing, if any."""
+        return self.last_key < self.first_key
+
+
+class Closed(enum.StrEnum):
+    """How a hole was closed."""
+
+    FILLED = "filled"
+    """The venue's trade history gave the trades."""
+    CANDLES = "candles"
+    """The venue has no trade history: only candles of that time could be had."""
+
+
+class GapRow(msgspec.Struct, frozen=True):
+    """A hole as the ledger has it; instants of our order."""
+
+    id: int
+    gap: Gap
+    opened_seen: int
+    closed_seen: int | None = None
+    how: Closed | None = None
+    """None while it is open."""
+
+
+class GapTotals(msgspec.Struct, frozen=True):
+    """How many holes there are."""
+
+    open: int = 0
+    filled: int = 0
+    candles: int = 0
+    oldest: int | None = None
+    """When the oldest open one was declared."""
+
+
+class GapBook(Protocol):
+    """The ledger for readers."""
+
+    async def page(
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        is_open: bool | None = None,
+        since: int = 0,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[GapRow]:
+        """Ascending by id: those after `after`, else the newest ones (below `before`); declared at `since` or later."""
+        ...
+
+    async def totals(self) -> GapTotals:
+        """How many there are of each kind, and since when the oldest is open."""
+        ...
+
 
 class GapLedger(Protocol):
     """Holes are declared, never silent."""
 
     async def declare(self, gap: Gap, *, opened_seen: int) -> int:
-        """Write the hole down; returns its id."""
+        """Write the hole down; returns its id. Declared again with the same `opened_seen` it is the same hole."""
         ...
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        """The hole was filled."""
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        """The hole is closed; closing it again changes nothing."""
         ...
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
-        """Holes not yet filled, with their ids."""
+        """Holes not yet closed, with their ids."""
+        ...
+
+    async def patched_gaps(self) -> list[Gap]:
+        """Holes closed by candles, newest first, a bounded number: their trades are still missing."""
         ...
