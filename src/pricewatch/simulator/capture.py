@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pricewatch.domain.errors import ConfigError, Invalid
 from pricewatch.domain.time import SECOND
@@ -30,16 +30,45 @@ class _Frame(NamedTuple):
 def load(files: Iterable[Path], settings: SimulatorSettings) -> list[CaptureTape]:
     """One tape for each venue in the recordings, held in memory; raises `ConfigError` for what cannot be served."""
     by_venue: dict[str, list[_Frame]] = {}
-    for file in files:
+    memories = Memories()
+    for file in recordings(files):
         for leg in legs(file):
-            venue = _named(leg) or _guessed(leg)
-            by_venue.setdefault(venue, []).extend(_read(leg, venue))
+            venue = venue_of(leg)
+            by_venue.setdefault(venue, []).extend(_read(leg, venue, memories.of(leg)))
     by_venue = {venue: frames for venue, frames in by_venue.items() if any(frame.heard.topics for frame in frames)}
     if not by_venue:
         raise ConfigError(f"replay: there is no frame of {', '.join(VENUES)} in the given files")
     for frames in by_venue.values():
         frames.sort(key=lambda frame: frame.at)
     return [CaptureTape(venue, frames, settings) for venue, frames in by_venue.items()]
+
+
+def recordings(files: Iterable[Path]) -> Iterator[Path]:
+    """The files, with folders replaced by the recordings below them, by name."""
+    for file in files:
+        if file.is_dir():
+            yield from sorted(found for found in file.rglob("*.jsonl*") if "-instruments." not in found.name)
+        else:
+            yield file
+
+
+def venue_of(leg: Leg) -> str:
+    """The venue of a recorded connection; raises `ConfigError` where none understands its frames."""
+    return _named(leg) or _guessed(leg)
+
+
+class Memories:
+    """What venues remember of connections, from a daily file to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str, str], dict[str, Any]] = {}
+
+    def of(self, leg: Leg) -> dict[str, Any]:
+        """The memory of a leg's connection; a new one where the leg begins with its opening."""
+        key = leg.file.parent, leg.file.name.partition("-")[0], leg.conn
+        if leg.opens:
+            self._known[key] = {}
+        return self._known.setdefault(key, {})
 
 
 def _named(leg: Leg) -> str | None:
@@ -76,9 +105,9 @@ def _guessed(leg: Leg) -> str:
     return max(scores, key=lambda name: scores[name])
 
 
-def _read(leg: Leg, venue: str) -> Iterator[_Frame]:
+def _read(leg: Leg, venue: str, memory: dict[str, Any]) -> Iterator[_Frame]:
     """What the venue hears in a connection's frames; its own control frames are left to the server."""
-    house, memory = VENUES[venue], dict[str, object]()
+    house = VENUES[venue]
     for line in leg.lines:
         try:
             heard = house.read(line.frame, memory)
