@@ -32,9 +32,9 @@ class Clock:
 class Service:
     """A venue's REST service without a socket; fails as often as told."""
 
-    def __init__(self, venue: str) -> None:
+    def __init__(self, venue: str, first_id: int) -> None:
         settings = SimulatorSettings(
-            markets={venue: (SYMBOL,)}, programme=False, history_minutes=30, rate=40.0, first_id=1, lead=0.0
+            markets={venue: (SYMBOL,)}, programme=False, history_minutes=30, rate=40.0, first_id=first_id, lead=0.0
         )
         tape = SeededTape(settings, start=START)
         for _ in tape.take(NOW, 1_000_000, heard=True):
@@ -63,10 +63,10 @@ async def nothing(seconds: float) -> None:
     del seconds
 
 
-def build(venue: str, **settings: Any) -> tuple[Service, Past, Market, Exchange]:
+def build(venue: str, first_id: int = 1, **settings: Any) -> tuple[Service, Past, Market, Exchange]:
     kind = EXCHANGES[venue]
     market = Market(1, venue, SYMBOL, kind.native(SYMBOL), kind.step)
-    service = Service(venue)
+    service = Service(venue, first_id)
     adapter = kind([market], Endpoints(socket="ws://x", rest="http://x"))
     past = Past(adapter, service, VenueSettings(**settings), clock=Clock(), pause=nothing)
     return service, past, market, adapter
@@ -80,9 +80,10 @@ async def trades(past: Past, market: Market, start: int, end: int) -> list[Trade
     return sorted(found.values(), key=lambda trade: trade.key)
 
 
+@pytest.mark.parametrize("first_id", [1, 1_795_000_000_000])
 @pytest.mark.parametrize("venue", ["binance", "coinbase", "kraken"])
-async def test_trades_of_a_span_are_found_whole(venue: str) -> None:
-    service, past, market, _ = build(venue)
+async def test_trades_of_a_span_are_found_whole(venue: str, first_id: int) -> None:
+    service, past, market, _ = build(venue, first_id)
     assert past.tells_trades(market)
     start, end = START + 20 * SECOND, START + 100 * SECOND
     kept = [trade for trade in service.ledger.newest(1_000_000) if start <= trade.at < end]

@@ -17,7 +17,6 @@ from pricewatch.ports.clock import Clock
 
 _IDS = 5_000
 """Trades asked for at once where they are asked for by id."""
-_NEWEST = 2**62
 Found = TypeVar("Found")
 
 
@@ -90,36 +89,43 @@ class Past:
                 return
 
     async def _by_id(self, market: Market, start: int, end: int) -> AsyncIterator[list[Trade]]:
-        newest = await self._newest(market)
-        if newest is None:
+        known = await self._some_id(market)
+        if known is None:
             return
-        first = await self._first_id(market, start, newest)
-        last = await self._first_id(market, end, newest) - 1
+        newest = await self._newest(market, known)
+        first = await self._first_id(market, start, known, newest)
+        last = await self._first_id(market, end, known, newest) - 1
         for low in range(first, last + 1, _IDS):
             high = min(low + _IDS - 1, last)
             async for page in self._pages(self._exchange.history_request(market, low, high, start, end)):
                 yield page
 
-    async def _newest(self, market: Market) -> int | None:
-        """The highest id there is, by doubling and halving; None for a market that never traded."""
-        if await self._at(market, 1) is None and await self._at(market, 2) is None:
-            return None
-        high = 2
-        while high < _NEWEST and await self._at(market, high) is not None:
-            high *= 2
-        low = high // 2
+    async def _some_id(self, market: Market) -> int | None:
+        """The id of one trade that is there, the oldest or the newest as the venue likes; None without any."""
+        async for page in self._pages(self._exchange.history_request(market, 0, None, 0, None)):
+            return page[-1].key if page else None
+        return None
+
+    async def _newest(self, market: Market, known: int) -> int:
+        """The highest id there is, by doubling and halving."""
+        low, step = known, 1
+        while await self._at(market, low + step) is not None:
+            low, step = low + step, step * 2
+        high = low + step
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if await self._at(market, middle) is None else (middle, high)
         return low
 
-    async def _first_id(self, market: Market, at: int, newest: int) -> int:
+    async def _first_id(self, market: Market, at: int, known: int, newest: int) -> int:
         """The lowest id of a trade not before `at`; one beyond the newest where there is none."""
-        low, high = 1, newest + 1
+        low, high = 0, newest + 1
         while low < high:
             middle = (low + high) // 2
             found = await self._at(market, middle)
-            if found is not None and found < at:
+            if found is None:  # ids need not begin at one
+                low, high = (middle + 1, high) if middle < known else (low, middle)
+            elif found < at:
                 low = middle + 1
             else:
                 high = middle
