@@ -8,6 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.past import backfill, import_
 from pricewatch.cli.people import user
@@ -47,7 +48,7 @@ app = App(
 for command in (run, demo, check, migrate, watch, simulate, replay, record, backfill):
     app.command(command)
 app.command(import_, name="import")
-for group in (config, rules, user):
+for group in (config, evaluate, rules, user):
     app.command(group)
 
 

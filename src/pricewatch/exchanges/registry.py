@@ -7,16 +7,24 @@ from pricewatch.exchanges.binance import Binance
 from pricewatch.exchanges.bitfinex import Bitfinex
 from pricewatch.exchanges.bitstamp import Bitstamp
 from pricewatch.exchanges.coinbase import Coinbase
+from pricewatch.exchanges.gateio import GateIo
 from pricewatch.exchanges.gemini import Gemini
+from pricewatch.exchanges.htx import Htx
 from pricewatch.exchanges.hyperliquid import Hyperliquid
 from pricewatch.exchanges.kraken import Kraken
+from pricewatch.exchanges.kucoin import KuCoin
+from pricewatch.exchanges.upbit import Upbit
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
     Bitfinex.id: Bitfinex,
     Bitstamp.id: Bitstamp,
     Coinbase.id: Coinbase,
+    GateIo.id: GateIo,
     Gemini.id: Gemini,
+    Htx.id: Htx,
     Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
+    KuCoin.id: KuCoin,
+    Upbit.id: Upbit,
 }
