@@ -45,6 +45,17 @@ async def test_ingest_is_recorded(house: Any, wait: Callable[..., Awaitable[None
     assert [line["dir"] for line in lines(recorder.path)] == ["open", "out", "in", "in"]
 
 
+def test_tokens_are_not_written_down(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "x.jsonl.gz")
+    recorder.opened("kucoin.1", "wss://x/endpoint?connectId=1&token=secret==&acceptUserMessage=false", 1)
+    recorder.sent("kucoin.1", "wss://x/endpoint?token=secret", "{}", 2)
+    recorder.close()
+    assert [line["url"] for line in lines(recorder.path)] == [
+        "wss://x/endpoint?connectId=1&token=TOKEN&acceptUserMessage=false",
+        "wss://x/endpoint?token=TOKEN",
+    ]
+
+
 def test_what_was_flushed_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl.gz"
     recorder = Recorder(path)

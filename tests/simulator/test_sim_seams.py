@@ -186,6 +186,23 @@ def test_what_is_wrong_is_told_by_file_line_and_field(tmp_path: Path, text: str,
         load([write(tmp_path, "x.jsonl", text)], SimulatorSettings())
 
 
+def test_a_daily_file_goes_on_with_the_connections_of_the_one_before(tmp_path: Path) -> None:
+    first, second = RECORDING.splitlines(keepends=True)[:2], RECORDING.splitlines(keepends=True)[2:]
+    folder = tmp_path / "bazaar"
+    write(folder, "bazaar-20260101T000000Z.jsonl", OPENED + "".join(first))
+    later = write(folder, "bazaar-20260102T000000Z.jsonl", "".join(second))
+    (tape,) = load([folder], SimulatorSettings(speed="max"))
+    assert len(list(tape.take(0, 10, heard=True))) == 3
+    with pytest.raises(ConfigError, match="line 1: not a frame of bazaar"):
+        load([later], SimulatorSettings())
+
+
+def test_a_recording_of_which_a_venue_knows_only_a_word_is_not_its(tmp_path: Path) -> None:
+    known, foreign = line(t=1, dir="in", raw='{"result":null,"id":1}'), line(t=1, dir="in", raw='{"odd":1}')
+    with pytest.raises(ConfigError, match="no frame of"):
+        load([write(tmp_path, "x.jsonl", known + foreign * 5)], SimulatorSettings())
+
+
 @pytest.mark.parametrize("cut", [1, 9, 30])
 def test_a_file_whose_writer_was_killed_is_read_up_to_its_torn_end(tmp_path: Path, cut: int) -> None:
     whole = (OPENED + RECORDING).encode()

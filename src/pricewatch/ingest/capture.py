@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -14,6 +15,7 @@ import msgspec
 from pricewatch.domain.time import DAY, to_datetime
 
 _GZIP = zlib.MAX_WBITS | 16
+_TOKEN = re.compile(r"(?<=[?&]token=)[^&]+")
 
 
 class Recorder:
@@ -31,11 +33,11 @@ class Recorder:
 
     def opened(self, connection: str, url: str, at: int) -> None:
         """A connection was opened."""
-        self._write({"t": _seconds(at), "dir": "open", "conn": connection, "url": url})
+        self._write({"t": _seconds(at), "dir": "open", "conn": connection, "url": _shown(url)})
 
     def sent(self, connection: str, url: str, frame: str, at: int) -> None:
         """A frame went to the venue."""
-        self._write({"t": _seconds(at), "dir": "out", "conn": connection, "url": url, "raw": frame})
+        self._write({"t": _seconds(at), "dir": "out", "conn": connection, "url": _shown(url), "raw": frame})
 
     def received(self, connection: str, frame: bytes | str, at: int) -> None:
         """A frame came from the venue. Text may come as its UTF-8 bytes."""
@@ -137,6 +139,11 @@ class Recording:
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def _shown(url: str) -> str:
+    """An address without its session's token."""
+    return _TOKEN.sub("TOKEN", url)
 
 
 def _seconds(at: int) -> Decimal:

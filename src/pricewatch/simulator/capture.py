@@ -10,9 +10,9 @@ from pricewatch.domain.errors import ConfigError, Invalid
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger
 from pricewatch.simulator.programme import Event
-from pricewatch.simulator.recordings import Leg, legs
+from pricewatch.simulator.recordings import Leg, Received, legs
 from pricewatch.simulator.registry import VENUES
-from pricewatch.simulator.session import Foreign, Heard
+from pricewatch.simulator.session import Foreign, Heard, Venue
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.tape import Item, Recorded
 
@@ -83,26 +83,39 @@ def _named(leg: Leg) -> str | None:
 
 
 def _guessed(leg: Leg) -> str:
-    """The venue that understands most of a connection's first frames; raises `ConfigError` where none does."""
+    """The venue that understands most of a connection's first frames; raises `ConfigError` where none does half."""
+    tasted = leg.lines[:_TASTE]
     scores: dict[str, int] = {}
     refusal: ConfigError | None = None
     for name, venue in VENUES.items():
-        memory: dict[str, object] = {}
-        for line in leg.lines[:_TASTE]:
-            try:
-                heard = venue.read(line.frame, memory)
-            except ConfigError as exc:
-                refusal = refusal or _at(leg, line.number, str(exc))
-                break
-            except _UNREADABLE:
-                continue
-            scores[name] = scores.get(name, 0) + (1 if heard is None else 2)
-    if not scores:
-        first = leg.lines[0]
-        kind = "a binary frame and " if first.binary else ""
-        text = f"{kind}{first.frame[:80]!r} is no frame of {', '.join(VENUES)}"
-        raise refusal or _at(leg, first.number, text)
-    return max(scores, key=lambda name: scores[name])
+        try:
+            understood, data = _understood(tasted, venue)
+        except ConfigError as exc:
+            refusal = refusal or exc
+            continue
+        if 2 * understood >= len(tasted):
+            scores[name] = understood + data
+    if scores:
+        return max(scores, key=lambda name: scores[name])
+    first = tasted[0]
+    if refusal is not None:
+        raise _at(leg, first.number, str(refusal)) from refusal
+    kind = "a binary frame and " if first.binary else ""
+    raise _at(leg, first.number, f"{kind}{first.frame[:80]!r} is no frame of {', '.join(VENUES)}")
+
+
+def _understood(lines: Sequence[Received], venue: type[Venue]) -> tuple[int, int]:
+    """How many of the frames a venue knows, and how many of these are data. Raises as `Venue.read`."""
+    memory: dict[str, Any] = {}
+    understood = data = 0
+    for line in lines:
+        try:
+            heard = venue.read(line.frame, memory)
+        except _UNREADABLE:
+            continue
+        understood += 1
+        data += heard is not None
+    return understood, data
 
 
 def _read(leg: Leg, venue: str, memory: dict[str, Any]) -> Iterator[_Frame]:
