@@ -168,12 +168,12 @@ async def test_a_stalled_socket_says_nothing_then_everything() -> None:
 
 
 def test_faults_are_off_and_repeatable() -> None:
-    calm = Faults(Trouble(FaultSettings(), ()), salt="x")
+    calm = Faults(Trouble(FaultSettings(), {}), salt="x")
     assert not calm.framing
     assert list(calm.frames(b"a")) == [b"a"]
     assert calm.accident(10.0) is None
     wild = FaultSettings(gap=0.2, duplicate=0.2, reorder=0.2)
-    one, other = (Faults(Trouble(wild, ()), salt="x") for _ in range(2))
+    one, other = (Faults(Trouble(wild, {}), salt="x") for _ in range(2))
     frames = [bytes([number]) for number in range(100)]
     assert [list(one.frames(frame)) for frame in frames] == [list(other.frames(frame)) for frame in frames]
 

@@ -10,7 +10,7 @@ import msgspec
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import Answer, Live, Session, Venue
+from pricewatch.simulator.session import Answer, Live, Session, Venue, named
 from pricewatch.simulator.settings import FaultSettings
 
 Accident = Literal["drop", "close", "stall", "notice", "garbage", "bomb"]
@@ -20,8 +20,9 @@ ACCIDENTS: tuple[Accident, ...] = get_args(Accident)
 class Trouble:
     """What goes wrong at one venue at the moment; `change` takes effect on living connections."""
 
-    def __init__(self, settings: FaultSettings, markets: Iterable[str]) -> None:
-        self._markets = frozenset(markets)
+    def __init__(self, settings: FaultSettings, markets: Mapping[str, str]) -> None:
+        """`markets`: native names by `venue:BASE-QUOTE`."""
+        self.markets = markets
         self._origin = settings
         self._frozen: dict[str, int] = {}
         self.settings = settings
@@ -43,7 +44,7 @@ class Trouble:
         self.settings = settings
         self.framing = bool(settings.gap or settings.duplicate or settings.reorder)
         """Whether trade frames must pass through `Faults.frames`."""
-        self.muted = self._markets & set(settings.mute)
+        self.muted = self.markets.keys() & set(settings.mute)
         self._frozen = {key: at for key, at in self._frozen.items() if key in settings.freeze}
 
     def touched(self, live: Live) -> Live:
@@ -118,14 +119,21 @@ class Faults:
         return msgspec.structs.replace(answer, frames=self._silenced(venue, session, frames))
 
     def _halved(self, venue: Venue, session: Session, frames: Sequence[bytes], fresh: Iterable[str]) -> Sequence[bytes]:
-        markets = dict.fromkeys(venue.market(topic) for topic in fresh)
-        lost = {native for native in markets if self._chance(self.settings.half_ack)}
+        if not self.settings.half_ack:
+            return frames
+        natives = self._trouble.markets.values()
+        asked = dict.fromkeys(named(topic.encode(), natives) for topic in fresh)
+        lost = {native for native in asked if native is not None and self._chance(self.settings.half_ack)}
         if not lost:
             return frames
+        kept: set[str] = set()
         for topic in list(session.topics):
-            if venue.market(topic) in lost:
+            native = named(topic.encode(), natives)
+            if native in lost:
                 del session.topics[topic]
-        return venue.withhold(session, frames, lost)
+            elif native is not None:
+                kept.add(native)
+        return venue.withhold(session, frames, lost, kept)
 
     def _silenced(self, venue: Venue, session: Session, frames: Sequence[bytes]) -> Sequence[bytes]:
         """Without the snapshots of mute markets."""

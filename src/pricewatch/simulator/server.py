@@ -67,7 +67,7 @@ class SimulatorServer:
     def _house(self, venue: str) -> House:
         mine = {key: ledger for key, ledger in self._ledgers.items() if ledger.listing.venue == venue}
         served = VENUES[venue](mine, self._settings)
-        trouble = Trouble(self._settings.faults, mine)
+        trouble = Trouble(self._settings.faults, {key: ledger.listing.native for key, ledger in mine.items()})
         rest, handshakes = (Faults(trouble, salt=f"{kind}/{venue}") for kind in ("rest", "handshake"))
         return House(served, Crowd(served), trouble, rest, handshakes)
 

@@ -128,11 +128,6 @@ class Venue(ABC):
         return base, quote
 
     @staticmethod
-    def market(topic: str) -> str:
-        """The native name of the market a topic is about: what follows the last colon."""
-        return topic.rpartition(":")[2]
-
-    @staticmethod
     def decimals(price: float) -> int:
         """Decimals of prices about so high."""
         return 2 if price >= 20 else 4 if price >= 0.5 else 5
@@ -180,13 +175,18 @@ class Venue(ABC):
     def publish(self, live: Live, audience: Audience) -> None:
         """Put an event of a seeded market into the venue's words, for those who listen."""
 
-    def withhold(self, session: Session, frames: Sequence[bytes], lost: Collection[str]) -> Sequence[bytes]:
-        """The answer to a request without the markets `lost` (native names), which are off `session.topics` already.
+    def withhold(
+        self,
+        session: Session,  # noqa: ARG002 - for the venues whose answers list everything
+        frames: Sequence[bytes],
+        lost: Collection[str],
+        kept: Collection[str],
+    ) -> Sequence[bytes]:
+        """The answer to a request without the markets `lost`, which are off `session.topics` already; `kept` are not.
 
-        A frame that names them and no other market is kept back.
+        Both by native name. A frame that names a lost market and no kept one is held back.
         """
-        kept = {self.market(topic) for topic in session.topics}
-        return [frame for frame in frames if not _names(frame, lost) or _names(frame, kept)]
+        return [frame for frame in frames if named(frame, kept) or not named(frame, lost)]
 
     def stamp(self, session: Session, frame: bytes) -> bytes:  # noqa: ARG002 - for the venues that count
         """Write a connection's own counter into a frame that is about to be sent, where `stamps`."""
@@ -211,13 +211,13 @@ class Venue(ABC):
         return Reply({"error": "Too many requests"}, 429, {"Retry-After": str(retry_after)})
 
 
-def _names(frame: bytes, natives: Collection[str]) -> bool:
-    """Whether a frame speaks of one of the markets."""
+def named(frame: bytes, natives: Collection[str]) -> str | None:
+    """The market a frame or topic speaks of, in whatever letters; the longest name where several fit."""
     plain = gzip.decompress(frame) if frame.startswith(b"\x1f\x8b") else frame
-    words = "|".join(re.escape(native) for native in natives)
-    return (
-        bool(words) and re.search(rf"(?<![A-Z0-9])(?:{words})(?![A-Z0-9])".encode(), plain, re.IGNORECASE) is not None
-    )
+    for native in sorted(natives, key=len, reverse=True):
+        if re.search(rb"(?<![A-Z0-9])" + re.escape(native.encode()) + rb"(?![A-Z0-9])", plain, re.IGNORECASE):
+            return native
+    return None
 
 
 def whole(query: Mapping[str, str], name: str) -> int | None:

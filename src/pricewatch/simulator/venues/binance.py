@@ -67,11 +67,6 @@ class Binance(Venue):
         return parted(native)
 
     @staticmethod
-    def market(topic: str) -> str:
-        """A stream begins with the symbol in small letters."""
-        return topic.partition("@")[0].upper()
-
-    @staticmethod
     def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
         """A frame of a combined stream, for those who listen to it combined or raw."""
         del memory

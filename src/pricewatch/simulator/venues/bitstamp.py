@@ -64,11 +64,6 @@ class Bitstamp(Venue):
         return f"{base}{quote}".lower()
 
     @staticmethod
-    def market(topic: str) -> str:
-        """A channel ends with the pair."""
-        return topic.rpartition("_")[2]
-
-    @staticmethod
     def legs(native: str) -> tuple[str, str]:
         """By the known quotes."""
         return parted(native)

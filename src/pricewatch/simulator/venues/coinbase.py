@@ -122,9 +122,11 @@ class Coinbase(Venue):
                 pairs.append((name, product))
         return pairs, ""
 
-    def withhold(self, session: Session, frames: Sequence[bytes], lost: Collection[str]) -> Sequence[bytes]:
+    def withhold(
+        self, session: Session, frames: Sequence[bytes], lost: Collection[str], kept: Collection[str]
+    ) -> Sequence[bytes]:
         """The list of subscriptions is written anew."""
-        return [_subscriptions(session.topics), *super().withhold(session, frames[1:], lost)]
+        return [_subscriptions(session.topics), *super().withhold(session, frames[1:], lost, kept)]
 
     def _snapshots(self, pairs: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         """The last ticker and the last match of each product."""

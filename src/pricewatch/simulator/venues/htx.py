@@ -74,11 +74,6 @@ class Htx(Venue):
         return f"{base}{quote}".lower()
 
     @staticmethod
-    def market(topic: str) -> str:
-        """`market.<symbol>.…`."""
-        return topic.split(".")[1]
-
-    @staticmethod
     def legs(native: str) -> tuple[str, str]:
         """By the quote currencies known."""
         return parted(native)
