@@ -98,6 +98,8 @@ class Watch:
             return float(facts["price"])
         if kind == "anomaly":
             return facts["score"]  # type: ignore[no-any-return]
+        if kind == "trailing":
+            return self.way_back(facts)
         if kind == "change":
             reference = facts["reference"](span(self.when["window"]))
             return None if reference is None else 100 * (facts["price"] / reference - 1)
@@ -112,8 +114,17 @@ class Watch:
         outside: float = {"upper": over, "lower": under, "either": max(over, under)}[self.when.get("side", "either")]
         return outside
 
+    def way_back(self, facts: dict[str, Any]) -> float:
+        """From the extreme of the window, as a price or in per cent of the extreme."""
+        prices = facts["prices"](span(self.when.get("window", "24h")))
+        extreme = min(prices) if self.when.get("from") == "low" else max(prices)
+        way = abs(extreme - Decimal(repr(facts["price"])))
+        return float(100 * way / extreme if "percent" in self.when else way)
+
     def level(self) -> float:
         kind = self.when["type"]
+        if kind == "trailing":
+            return float(str(self.when.get("percent", self.when.get("distance"))).rstrip("%"))
         if kind == "outside_band":
             return 0.0
         if kind == "change":
@@ -141,12 +152,16 @@ class Watch:
         kind = self.when["type"]
         if "clear" in self.policy:
             return abs(float(str(self.policy["clear"]).rstrip("%")))
-        back = {"change": Decimal("0.1"), "anomaly": Decimal("0.2")}.get(kind, Decimal("0.001"))
+        back = {"change": Decimal("0.1"), "trailing": Decimal("0.1"), "anomaly": Decimal("0.2")}.get(
+            kind, Decimal("0.001")
+        )
         if "hysteresis" in self.policy:
             back = Decimal(str(self.policy["hysteresis"]).rstrip("%")) / 100
         if kind == "outside_band":
             return -float(back)
-        name = {"change": "percent", "anomaly": "score"}.get(kind, "level")
+        name = {"change": "percent", "anomaly": "score", "trailing": "percent"}.get(kind, "level")
+        if name not in self.when:
+            name = "distance"
         level = abs(Decimal(str(self.when[name]).rstrip("%")))
         return float(level * (1 + back) if self.falling() else level * (1 - back))
 
@@ -233,15 +248,40 @@ def expected(
             wanted = rule.document["symbols"]
             venues = rule.document.get("venues", "any")
             if (wanted == "*" or symbol in wanted) and (venues == "any" or venue in venues):
-                found += _watch(Watch(rule, market), mine, (bands or {}).get(market, []), scores or {}, end_seen)
+                known = Market((bands or {}).get(market, []), _followed(rule, rules, market))
+                found += _watch(Watch(rule, market), mine, known, scores or {}, end_seen)
     return sorted(found, key=lambda one: (one.seen, str(one.rule)))
+
+
+def _number(document: dict[str, Any]) -> dict[str, Any]:
+    """What a rule reads, without what it compares it with."""
+    when = dict(document["when"])
+    unit = "percent" if "percent" in when else "price"
+    for name in ("percent", "distance"):
+        when.pop(name, None)
+    return {"window": "24h", "from": "high", **when, "unit": unit}
+
+
+def _followed(rule: OracleRule, rules: list[OracleRule], market: str) -> int:
+    """Windows know the trades since the first rule that read the same number of the same market."""
+    venue, symbol = market.split(":")
+    return min(
+        one.from_seen
+        for one in rules
+        if one.document["symbols"] == "*" or symbol in one.document["symbols"]
+        if one.document.get("venues", "any") == "any" or venue in one.document["venues"]
+        if _number(one.document) == _number(rule.document)
+    )
 
 
 class Market:
     """What is known of one market while its prints pass."""
 
-    def __init__(self, bands: list[Band]) -> None:
+    def __init__(self, bands: list[Band], followed: int) -> None:
         self.bands = bands
+        self.followed = followed
+        """Windows hold the prints after this place in the order."""
+        self.seen_prices: list[tuple[int, Decimal]] = []
         self.now: int | None = None
         self.prior: float | None = None
         self.past: list[tuple[int, float]] = []
@@ -251,6 +291,10 @@ class Market:
             if self.now is not None and at <= self.now - window:
                 return price
         return None
+
+    def prices(self, window: int) -> list[Decimal]:
+        now = self.now or 0
+        return [price for at, price in self.seen_prices if now - window < at <= now]
 
     def band(self, one: Print) -> tuple[float, float] | None:
         band = next((band for band in reversed(self.bands) if band.from_seen < one.seen), None)
@@ -267,9 +311,8 @@ def _suspect(watch: Watch, market: Market, one: Print) -> None:
 
 
 def _watch(
-    watch: Watch, prints: list[Print], bands: list[Band], scores: dict[tuple[str, int], float], end_seen: int | None
+    watch: Watch, prints: list[Print], market: Market, scores: dict[tuple[str, int], float], end_seen: int | None
 ) -> list[Expected]:
-    market = Market(bands)
     for one in prints:
         if one.flags & HISTORY or (market.now is not None and one.at < market.now - GRACE):
             continue
@@ -281,9 +324,12 @@ def _watch(
         if in_order:
             market.now = one.at
             market.past.append((one.at, one.price))
+        if one.seen > market.followed:
+            market.seen_prices.append((one.at, Decimal(repr(one.price))))
         facts = {
             "price": one.price,
             "reference": market.reference,
+            "prices": market.prices,
             "score": scores.get((one.market, one.seen)),
             "band": market.band(one),
         }

@@ -108,8 +108,9 @@ def everything() -> list[ActiveRule]:
             {"type": "change", "window": "20s", "percent": round(rng.uniform(0.1, 0.8), 2), "direction": "either"},
             {"type": "anomaly", "score": round(rng.uniform(1.0, 2.0), 2)},
             {"type": "outside_band", "side": rng.choice(["upper", "lower", "either"])},
+            {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
         ]
-        when = choices[number % 6]
+        when = choices[number % len(choices)]
         policy: dict[str, Any] = {"hold": rng.choice(["0s", "3s"]), "cooldown": rng.choice(["0s", "15s"])}
         rules.append(active(number, when, channels=["email"], **policy))
     return rules
@@ -157,7 +158,7 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
         two.advance(number * 0.3 + 0.1)
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
-        "above", "below", "crosses", "change", "anomaly", "outside_band",
+        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)

@@ -22,6 +22,7 @@ from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.document import Rule
 from pricewatch.rules.lifecycle import ARMED, Moment, Verdict, step
 from pricewatch.rules.policy import Policy
@@ -45,6 +46,8 @@ CONDITIONS: list[Condition] = [
     Anomaly(3.0, 2.0),
     OutsideBand(-0.5, "either"),
     OutsideBand(0.0, "upper"),
+    Trailing(2.0, 1.0, MINUTE, "high", percents=True),
+    Trailing(2.0, 1.0, MINUTE, "low", percents=False),
 ]
 
 

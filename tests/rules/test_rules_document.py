@@ -16,6 +16,7 @@ from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.document import parse, schema
 from pricewatch.rules.policy import Policy
 from pricewatch.rules.registry import KINDS
@@ -57,6 +58,17 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
         ({"type": "anomaly", "score": 4}, None, Anomaly(4.0, 3.2)),
         ({"type": "outside_band"}, None, OutsideBand(-0.001, "either")),
         ({"type": "outside_band", "side": "upper"}, {"hysteresis": "0.5%"}, OutsideBand(-0.005, "upper")),
+        ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
+        (
+            {"type": "trailing", "percent": 150, "from": "low", "window": "1h"},
+            {"clear": "100%"},
+            Trailing(150.0, 100.0, 60 * MINUTE, "low", percents=True),
+        ),
+        (
+            {"type": "trailing", "distance": "500", "window": "5m"},
+            {"clear": "100"},
+            Trailing(500.0, 100.0, 5 * MINUTE, "high", percents=False),
+        ),
     ],
 )
 def test_conditions(when: object, policy: object, condition: object) -> None:
@@ -141,6 +153,14 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "trailing"}), "$.when.percent"),
+        (written({"type": "trailing", "percent": 0}), "$.when.percent"),
+        (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),
+        (written({"type": "trailing", "percent": "5%", "distance": 5}), "$.when.distance"),
+        (written({"type": "trailing", "distance": 0}), "$.when.distance"),
+        (written({"type": "trailing", "percent": 5, "window": "25h"}), "$.when.window"),
+        (written({"type": "trailing", "percent": 5, "from": "middle"}), "$.when.from"),
+        (written({"type": "trailing", "percent": 5}, {"clear": 6}), "$.policy.clear"),
         (written(policy={"clear": "70000.1"}), "$.policy.clear"),
         (written(policy={"clear": 0}), "$.policy.clear"),
         (written({"type": "below", "level": 5}, {"clear": 4}), "$.policy.clear"),
@@ -224,7 +244,7 @@ NUMBERS = st.one_of(
 @given(
     kind=st.sampled_from([*KINDS, "other"]),
     fields=st.dictionaries(
-        st.sampled_from(["level", "direction", "window", "percent", "score", "side"]),
+        st.sampled_from(["level", "direction", "window", "percent", "score", "side", "distance", "from"]),
         NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper"]),
     ),
     policy=st.dictionaries(

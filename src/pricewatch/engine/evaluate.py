@@ -95,7 +95,7 @@ class Engine:
         return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
 
     def _bind(self, active: ActiveRule, market: MarketState, state: RuleState) -> Instance:
-        index = market.index(active.rule.when.needs())
+        index = market.index(active.rule.when.needs(), active.effective_seen)
         instance = Instance(active, active.id.bytes, market.market.id, index, state)
         index.members.add(instance)
         market.add_fresh(instance)
@@ -221,7 +221,7 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        spans = [feature.window for market in self._markets.values() for feature in market.indexes]
+        spans = [feature.reach for market in self._markets.values() for feature in market.indexes]
         return max([2 * MINUTE, *spans]) + self._grace
 
     @property
@@ -261,6 +261,7 @@ class Engine:
     ) -> None:
         """Within the grace: into its bar, and judged by level conditions at the market's time."""
         market.seen = seen
+        market.late(trade)
         if seen > market.model_seen:
             for bar in (market.bar, market.older):
                 if bar is not None and bar.due_seen and bar.start <= trade.at < bar.end:

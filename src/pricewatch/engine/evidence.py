@@ -80,7 +80,10 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
         if not math.isnan(number) and (cause.trade or name == "value"):
             facts[name] = decimal_text(number) if index is state.price else number
     facts.update(instance.active.rule.when.evidence())
-    if index.feature.window:
+    followed = state.gauge(index)
+    if followed is not None:
+        facts.update(followed.gauge.facts())
+    elif index.feature.window:
         _reference(facts, state, index)
     if index.feature == SCORE:
         _score(facts, state)

@@ -9,6 +9,8 @@ from pricewatch.domain.market import Market, Trade
 from pricewatch.domain.model import Snapshot
 from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
+from pricewatch.engine.gauges.base import Followed
+from pricewatch.engine.gauges.registry import GAUGES
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.timers import NEVER, Agenda
@@ -29,7 +31,7 @@ class MarketState:
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "held", "indexes", "market",
+        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held", "indexes", "market",
         "model_seen", "older", "price", "score", "seen", "series", "timers", "unarmed_seen", "waiting",
     )  # fmt: skip
 
@@ -46,6 +48,7 @@ class MarketState:
         self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
         """What is read by some rule, besides the price, which always is."""
         self.series = Series()
+        self.gauges: list[Followed] = []
         self.band: Band | None = None
         self.ensemble = ensemble
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
@@ -65,8 +68,8 @@ class MarketState:
         self.due_at = NEVER
         """Event time of the next timer, or of the older bar's end with grace."""
 
-    def index(self, feature: Feature) -> LevelIndex:
-        """The index of a number, made when the first rule reads it."""
+    def index(self, feature: Feature, after: int) -> LevelIndex:
+        """The index of a number, made when the first rule reads it; `after` is that rule's `effective_seen`."""
         found = self.indexes.get(feature)
         if found is None:
             found = self.indexes[feature] = LevelIndex(feature)
@@ -74,9 +77,17 @@ class MarketState:
                 self.score = found
             elif feature in (OVER, UNDER, OUTSIDE):
                 self.bands.append(found)
+            elif feature.name in GAUGES:
+                self.gauges.append(Followed(GAUGES[feature.name](feature), found, after))
             else:
                 self.series.windows.append(Window(found))
+        elif (followed := self.gauge(found)) is not None:
+            followed.after = min(followed.after, after)
         return found
+
+    def gauge(self, index: LevelIndex) -> Followed | None:
+        """What measures the number of `index`; None where it is no gauge's."""
+        return next((followed for followed in self.gauges if followed.index is index), None)
 
     def release(self, index: LevelIndex) -> None:
         """Nobody reads this number any more: it costs nothing from now on."""
@@ -87,6 +98,8 @@ class MarketState:
             self.score = None
         elif index in self.bands:
             self.bands.remove(index)
+        elif (followed := self.gauge(index)) is not None:
+            self.gauges.remove(followed)
         else:
             windows = [window for window in self.series.windows if window.index is not index]
             if not windows:
@@ -142,7 +155,16 @@ class MarketState:
                 window.index.sample(self.series.change(window), touched)
         for index in self.bands:
             index.sample(self.position(index.feature, price, at), touched)
+        for followed in self.gauges:
+            if self.seen > followed.after:
+                followed.index.sample(followed.gauge.trade(at, price, trade.size), touched)
         return touched
+
+    def late(self, trade: Trade) -> None:
+        """A trade out of order, at its place in the order: gauges take it into their windows."""
+        for followed in self.gauges:
+            if self.seen > followed.after:
+                followed.gauge.late(trade.at, trade.price, trade.size)
 
     def note_due(self, grace: int) -> None:
         """Work out `due_at` anew."""

@@ -19,9 +19,16 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     """One number known of a market at a trade: what a condition reads. Unread features cost nothing."""
 
     name: str
-    """`price`, `change`, `score`, `over`, `under` or `outside`."""
+    """`price`, `score`, `over`, `under`, `outside`, `change`, or the name of one of the engine's gauges."""
     window: int = 0
-    """Of `change`: the span in microseconds."""
+    """The span of recent trades it is about, in microseconds; 0 for none."""
+    baseline: int = 0
+    """The span before the window that it is compared with; 0 for none."""
+
+    @property
+    def reach(self) -> int:
+        """How far back it looks, in microseconds."""
+        return self.window + self.baseline
 
 
 PRICE = Feature("price")
@@ -74,6 +81,31 @@ class Condition(Protocol):
     def evidence(self) -> dict[str, Any]:
         """The numbers its owner chose, for a signal's evidence: JSON-ready, prices as decimal text."""
         ...
+
+
+class Rising(msgspec.Struct, frozen=True, gc=False):
+    """What conditions have in common that hold while a number > level and end at number <= clear."""
+
+    level: float
+    clear: float
+
+    emits_clear: ClassVar[bool] = True
+
+    def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
+        """Strictly above the threshold."""
+        return x > self.level
+
+    def holds(self, x: float) -> bool:
+        """Strictly above the threshold."""
+        return x > self.level
+
+    def cleared(self, x: float) -> bool:
+        """Fallen to the clear level."""
+        return x <= self.clear
+
+    def triggers(self, phase: Phase, x: float) -> Triggers:  # noqa: ARG002 - one side only
+        """Sleep below the threshold, or above where it ends."""
+        return rising(phase, self.level, self.clear)
 
 
 def beyond(level: float) -> float:

@@ -8,10 +8,17 @@ from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
+from pricewatch.rules.conditions.trailing import TrailingDocument
 
 ConditionDocument = (
-    AboveDocument | AnomalyDocument | BelowDocument | ChangeDocument | CrossesDocument | OutsideBandDocument
+    AboveDocument
+    | AnomalyDocument
+    | BelowDocument
+    | ChangeDocument
+    | CrossesDocument
+    | OutsideBandDocument
+    | TrailingDocument
 )
 
-KINDS = ("above", "anomaly", "below", "change", "crosses", "outside_band")
+KINDS = ("above", "anomaly", "below", "change", "crosses", "outside_band", "trailing")
 """What `when.type` may say."""

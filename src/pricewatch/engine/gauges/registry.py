@@ -1,0 +1,16 @@
+"""Every gauge there is, by the name of the feature it measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from pricewatch.engine.gauges.base import Gauge
+from pricewatch.engine.gauges.retreat import Retreat
+from pricewatch.rules.base import Feature
+
+GAUGES: Mapping[str, Callable[[Feature], Gauge]] = {
+    "drop": Retreat,
+    "drop_by": Retreat,
+    "rise": Retreat,
+    "rise_by": Retreat,
+}
