@@ -88,13 +88,13 @@ class Watch:
     @property
     def reads_price(self) -> bool:
         """Whether a print out of order matters to it: that is still a price that traded."""
-        return self.when["type"] in ("above", "below", "crosses")
+        return self.when["type"] in ("above", "below", "channel", "crosses")
 
     # -- the definitions --------------------------------------------------------------------------------------------
 
     def number(self, facts: dict[str, Any]) -> float | None:
         kind = self.when["type"]
-        if kind in ("above", "below", "crosses"):
+        if kind in ("above", "below", "channel", "crosses"):
             return float(facts["price"])
         if kind == "anomaly":
             return facts["score"]  # type: ignore[no-any-return]
@@ -144,7 +144,19 @@ class Watch:
         way = self.when.get("direction") or ("down" if negative else "up")
         return {"up": x, "down": -x, "either": abs(x)}[way]
 
+    def channel(self, x: float) -> tuple[bool, bool]:
+        """Whether the price is in (or out of) the channel, and whether that has ended."""
+        lower, upper = Decimal(str(self.when["lower"])), Decimal(str(self.when["upper"]))
+        back = Decimal(str(self.policy.get("hysteresis", "0.1%")).rstrip("%")) / 100
+        if self.when["direction"] == "enter":
+            return float(lower) < x < float(upper), not float(lower * (1 - back)) < x < float(upper * (1 + back))
+        quarter = (upper - lower) / 4
+        low, high = lower + min(quarter, lower * back), upper - min(quarter, upper * back)
+        return not float(lower) <= x <= float(upper), float(low) <= x <= float(high)
+
     def holds(self, x: float) -> bool:
+        if self.when["type"] == "channel":
+            return self.channel(x)[0]
         x = self.size(x)
         return x < self.level() if self.falling() else x > self.level()
 
@@ -166,6 +178,8 @@ class Watch:
         return float(level * (1 + back) if self.falling() else level * (1 - back))
 
     def cleared(self, x: float) -> bool:
+        if self.when["type"] == "channel":
+            return self.channel(x)[1]
         x = self.size(x)
         return x >= self.clear_level() if self.falling() else x <= self.clear_level()
 

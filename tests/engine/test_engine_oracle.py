@@ -100,7 +100,7 @@ def everything() -> list[ActiveRule]:
     rng = random.Random(4)
     rules = []
     for number in range(1, 121):
-        level = round(rng.uniform(98.0, 102.0), 2)
+        level = round(rng.uniform(98.0, 102.0), 1)
         choices: list[dict[str, Any]] = [
             {"type": "above", "level": level},
             {"type": "below", "level": level},
@@ -108,6 +108,7 @@ def everything() -> list[ActiveRule]:
             {"type": "change", "window": "20s", "percent": round(rng.uniform(0.1, 0.8), 2), "direction": "either"},
             {"type": "anomaly", "score": round(rng.uniform(1.0, 2.0), 2)},
             {"type": "outside_band", "side": rng.choice(["upper", "lower", "either"])},
+            {"type": "channel", "lower": level, "upper": level + 0.5, "direction": rng.choice(["enter", "exit"])},
             {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
         ]
         when = choices[number % len(choices)]
@@ -158,7 +159,7 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
         two.advance(number * 0.3 + 0.1)
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
-        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing",
+        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing", "channel",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)

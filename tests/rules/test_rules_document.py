@@ -14,6 +14,7 @@ from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
+from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.trailing import Trailing
@@ -58,6 +59,21 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
         ({"type": "anomaly", "score": 4}, None, Anomaly(4.0, 3.2)),
         ({"type": "outside_band"}, None, OutsideBand(-0.001, "either")),
         ({"type": "outside_band", "side": "upper"}, {"hysteresis": "0.5%"}, OutsideBand(-0.005, "upper")),
+        (
+            {"type": "channel", "lower": "100", "upper": "200", "direction": "exit"},
+            None,
+            Channel(100.0, 200.0, 100.1, 199.8, inside=False),
+        ),
+        (
+            {"type": "channel", "lower": 100, "upper": 100.2, "direction": "exit"},
+            {"hysteresis": "1%"},
+            Channel(100.0, 100.2, 100.05, 100.15, inside=False),
+        ),
+        (
+            {"type": "channel", "lower": "100", "upper": "200", "direction": "enter"},
+            {"hysteresis": "1%"},
+            Channel(100.0, 200.0, 99.0, 202.0, inside=True),
+        ),
         ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
         (
             {"type": "trailing", "percent": 150, "from": "low", "window": "1h"},
@@ -153,6 +169,10 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "channel", "lower": 2, "upper": 2, "direction": "exit"}), "$.when.upper"),
+        (written({"type": "channel", "lower": 0, "upper": 2, "direction": "exit"}), "$.when.lower"),
+        (written({"type": "channel", "lower": 1, "upper": 2, "direction": "up"}), "$.when.direction"),
+        (written({"type": "channel", "lower": 1, "upper": 2, "direction": "exit"}, {"clear": 1}), "$.policy.clear"),
         (written({"type": "trailing"}), "$.when.percent"),
         (written({"type": "trailing", "percent": 0}), "$.when.percent"),
         (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),
@@ -244,7 +264,9 @@ NUMBERS = st.one_of(
 @given(
     kind=st.sampled_from([*KINDS, "other"]),
     fields=st.dictionaries(
-        st.sampled_from(["level", "direction", "window", "percent", "score", "side", "distance", "from"]),
+        st.sampled_from(
+            ["level", "direction", "window", "percent", "score", "side", "distance", "from", "lower", "upper"]
+        ),
         NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper"]),
     ),
     policy=st.dictionaries(

@@ -6,6 +6,7 @@ from pricewatch.rules.conditions.above import AboveDocument
 from pricewatch.rules.conditions.anomaly import AnomalyDocument
 from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.change import ChangeDocument
+from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
 from pricewatch.rules.conditions.trailing import TrailingDocument
@@ -15,10 +16,11 @@ ConditionDocument = (
     | AnomalyDocument
     | BelowDocument
     | ChangeDocument
+    | ChannelDocument
     | CrossesDocument
     | OutsideBandDocument
     | TrailingDocument
 )
 
-KINDS = ("above", "anomaly", "below", "change", "crosses", "outside_band", "trailing")
+KINDS = ("above", "anomaly", "below", "change", "channel", "crosses", "outside_band", "trailing")
 """What `when.type` may say."""

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricewatch.engine.gauges.peak import Peak
+from pricewatch.engine.gauges.retreat import Retreat
+from pricewatch.rules.base import Feature
+from pricewatch.testing.desk import Desk, active
+
+
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(0, 3)), min_size=1, max_size=60),
+    span=st.integers(1, 9),
+    sign=st.sampled_from([1, -1]),
+)
+def test_the_peak_is_the_windows(steps: list[tuple[int, int, int]], span: int, sign: int) -> None:
+    peak, now, known = Peak(span, sign), 100, []
+    for on, price, back in steps:
+        now += on
+        if back:
+            peak.insert(now - back, float(price))
+            known.append((now - back, price))
+        else:
+            peak.add(now, float(price))
+            known.append((now, price))
+        peak.trim(now)
+        inside = [(sign * price, at) for at, price in known if now - span < at]
+        if inside:
+            assert (sign * peak.price, peak.at) == max(inside)
+        else:
+            assert math.isnan(peak.price)
+            assert peak.at == 0
+
+
+def test_a_window_ends_just_before_its_span() -> None:
+    gauge = Retreat(Feature("drop", 10))
+    assert gauge.facts() == {}
+    assert gauge.trade(1, 200.0, 1.0) == 0.0
+    assert gauge.trade(10, 100.0, 1.0) == 50.0
+    assert gauge.facts() == {"extreme": {"at": 1, "price": "200"}}
+    assert gauge.trade(11, 100.0, 1.0) == 0.0
+
+
+@given(high=st.integers(2, 10**9), steps=st.integers(1, 10**9))
+def test_a_distance_is_exactly_what_decimals_say(high: int, steps: int) -> None:
+    """Both prices to a hundredth: 70000.1 - 69999.9 is 0.2."""
+    low = 1 + steps % high
+    gauge = Retreat(Feature("drop_by", 10))
+    gauge.trade(0, high / 100, 1.0)
+    assert gauge.trade(1, low / 100, 1.0) == max(high - low, 0) / 100
+
+
+def test_a_window_nobody_reads_is_forgotten() -> None:
+    desk = Desk()
+    one, other = (
+        active(number, {"type": "trailing", "percent": "5%", "window": "10s"}, effective=0) for number in (1, 2)
+    )
+    desk.engine.arm(one)
+    desk.trade(0, 100)
+    desk.engine.arm(other)
+    desk.engine.disarm(one.id)
+    desk.trade(1, 94)
+    assert desk.said() == []  # true already at its first trade
+    desk.trade(2, 96)
+    desk.trade(3, 94)
+    (signal,) = desk.signals()
+    assert signal.evidence["extreme"]["price"] == "100"
+    assert signal.evidence["value"] == 6.0
+    desk.engine.disarm(other.id)
+    market = desk.engine._markets[1]
+    assert (market.gauges, len(market.indexes)) == ([], 1)
+    desk.engine.arm(active(3, {"type": "trailing", "percent": "5%", "window": "10s"}))
+    desk.trade(4, 94)
+    desk.trade(5, 93)
+    assert desk.said() == []
