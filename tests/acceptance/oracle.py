@@ -13,6 +13,8 @@ from typing import Any
 NAMESPACE = uuid.UUID("6f3ed1c4-9a3b-5a51-8d3f-0d5a3f6f0c11")
 GRACE = 1_000_000
 SUSPECT, LATE, HISTORY = 1, 2, 4
+EVENTS = ("crosses", "extreme")
+"""Their end is no news."""
 UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 
 
@@ -100,6 +102,8 @@ class Watch:
             return facts["score"]  # type: ignore[no-any-return]
         if kind == "trailing":
             return self.way_back(facts)
+        if kind == "extreme":
+            return self.new_extreme(facts)
         if kind == "change":
             reference = facts["reference"](span(self.when["window"]))
             return None if reference is None else 100 * (facts["price"] / reference - 1)
@@ -120,6 +124,15 @@ class Watch:
         extreme = min(prices) if self.when.get("from") == "low" else max(prices)
         way = abs(extreme - Decimal(repr(facts["price"])))
         return float(100 * way / extreme if "percent" in self.when else way)
+
+    def new_extreme(self, facts: dict[str, Any]) -> float | None:
+        """In per cent of the extreme of the window's other prices; unknown before a whole window has passed."""
+        window = span(self.when.get("window", "24h"))
+        *others, price = facts["prices"](window)
+        if not others or not facts["follows"](window):
+            return None
+        top = max(others) if self.when["of"] == "high" else min(others)
+        return float(100 * (price - top if self.when["of"] == "high" else top - price) / top)
 
     def level(self) -> float:
         kind = self.when["type"]
@@ -157,6 +170,8 @@ class Watch:
     def holds(self, x: float) -> bool:
         if self.when["type"] == "channel":
             return self.channel(x)[0]
+        if self.when["type"] == "extreme":
+            return x > self.clear_level()
         x = self.size(x)
         return x < self.level() if self.falling() else x > self.level()
 
@@ -171,6 +186,8 @@ class Watch:
             back = Decimal(str(self.policy["hysteresis"]).rstrip("%")) / 100
         if kind == "outside_band":
             return -float(back)
+        if kind == "extreme":
+            return -float(100 * back)
         name = {"change": "percent", "anomaly": "score", "trailing": "percent"}.get(kind, "level")
         if name not in self.when:
             name = "distance"
@@ -184,6 +201,8 @@ class Watch:
         return x >= self.clear_level() if self.falling() else x <= self.clear_level()
 
     def begins(self, prior: float | None, x: float) -> bool:
+        if self.when["type"] == "extreme":
+            return x > 0
         if self.when["type"] != "crosses":
             return self.holds(x)
         if prior is None:
@@ -220,13 +239,13 @@ class Watch:
             self.state = "idle"
         elif self.state == "firing" and self.cleared(x):
             self.state = "idle"
-            if not self.silent and self.when["type"] != "crosses" and self.policy.get("clear_signal", True):
+            if not self.silent and self.when["type"] not in EVENTS and self.policy.get("clear_signal", True):
                 self.emit(one.seen, "cleared", cause, now)
 
     def arm(self, one: Print, x: float | None, now: int, cause: str) -> None:
         """The first sample: true already makes no signal unless asked to."""
         self.armed = True
-        if x is None or self.when["type"] == "crosses" or not self.holds(x):
+        if x is None or not self.begins(None, x):
             return
         if self.policy.get("fire_on_arming"):
             self.begin(one, now, cause)
@@ -296,6 +315,7 @@ class Market:
         self.followed = followed
         """Windows hold the prints after this place in the order."""
         self.seen_prices: list[tuple[int, Decimal]] = []
+        self.first: int | None = None
         self.now: int | None = None
         self.prior: float | None = None
         self.past: list[tuple[int, float]] = []
@@ -310,6 +330,10 @@ class Market:
         now = self.now or 0
         return [price for at, price in self.seen_prices if now - window < at <= now]
 
+    def follows(self, window: int) -> bool:
+        """Whether the first print in order that counts is at least a window old."""
+        return self.first is not None and self.now is not None and self.first <= self.now - window
+
     def band(self, one: Print) -> tuple[float, float] | None:
         band = next((band for band in reversed(self.bands) if band.from_seen < one.seen), None)
         return band.at(self.now or one.at) if band else None
@@ -317,9 +341,9 @@ class Market:
 
 def _suspect(watch: Watch, market: Market, one: Print) -> None:
     """An unconfirmed print: a price for those who asked for such, and for nobody else; it leaves nothing behind."""
+    watch.timer(None, None if one.flags & LATE else one.seen, one.seen)
     if market.now is None or not (watch.policy.get("suspect") and watch.armed and watch.reads_price):
         return
-    watch.timer(None, None if one.flags & LATE else one.seen, one.seen)
     if one.seen > watch.rule.from_seen:
         watch.look(one, market.now, market.prior, {"price": one.price})
 
@@ -340,10 +364,13 @@ def _watch(
             market.past.append((one.at, one.price))
         if one.seen > market.followed:
             market.seen_prices.append((one.at, Decimal(repr(one.price))))
+            if in_order and market.first is None:
+                market.first = one.at
         facts = {
             "price": one.price,
             "reference": market.reference,
             "prices": market.prices,
+            "follows": market.follows,
             "score": scores.get((one.market, one.seen)),
             "band": market.band(one),
         }

@@ -65,6 +65,10 @@ def part(message: EmailMessage, kind: str) -> str:
             "BTC-USD outside 60,000 to 70,000: 70,012.4 (coinbase) 14:03 UTC",
         ),
         (
+            {"kind": "extreme", "evidence": {"of": "low", "window": 3_600}},
+            "BTC-USD new low of 1 h: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
             {"kind": "channel", "direction": Direction.CLEARED, "evidence": {"direction": "enter"}},
             "BTC-USD no longer inside its channel: 70,012.4 (coinbase) 14:03 UTC",
         ),

@@ -5,6 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.peak import Peak
 from pricewatch.engine.gauges.retreat import Retreat
 from pricewatch.rules.base import Feature
@@ -51,6 +52,24 @@ def test_a_distance_is_exactly_what_decimals_say(high: int, steps: int) -> None:
     gauge = Retreat(Feature("drop_by", 10))
     gauge.trade(0, high / 100, 1.0)
     assert gauge.trade(1, low / 100, 1.0) == max(high - low, 0) / 100
+
+
+def test_an_extreme_is_beyond_the_others_of_a_whole_window() -> None:
+    gauge = Beyond(Feature("over_high", 10))
+    assert math.isnan(gauge.trade(1, 100.0, 1.0))
+    assert math.isnan(gauge.trade(10, 90.0, 1.0))
+    assert gauge.facts() == {}
+    assert gauge.trade(11, 90.0, 1.0) == 0.0  # the 100 has just left
+    assert gauge.trade(12, 99.0, 1.0) == 10.0
+    assert gauge.facts() == {"extreme": {"at": 11, "price": "90"}}
+    assert math.isnan(gauge.trade(30, 500.0, 1.0))  # nothing to compare with
+
+
+def test_the_smallest_step_is_a_new_extreme() -> None:
+    gauge = Beyond(Feature("under_low", 2))
+    gauge.trade(1, 123_456.0, 1.0)
+    gauge.trade(2, 123_456.0, 1.0)
+    assert 0.0 < gauge.trade(3, 123_455.999999999, 1.0) < 1e-10
 
 
 def test_a_window_nobody_reads_is_forgotten() -> None:

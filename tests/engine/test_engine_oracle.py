@@ -109,6 +109,7 @@ def everything() -> list[ActiveRule]:
             {"type": "anomaly", "score": round(rng.uniform(1.0, 2.0), 2)},
             {"type": "outside_band", "side": rng.choice(["upper", "lower", "either"])},
             {"type": "channel", "lower": level, "upper": level + 0.5, "direction": rng.choice(["enter", "exit"])},
+            {"type": "extreme", "of": rng.choice(["high", "low"]), "window": "30s"},
             {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
         ]
         when = choices[number % len(choices)]
@@ -159,7 +160,7 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
         two.advance(number * 0.3 + 0.1)
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
-        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing", "channel",
+        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing", "channel", "extreme",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)

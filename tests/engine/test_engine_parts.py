@@ -22,6 +22,7 @@ from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.document import Rule
@@ -51,6 +52,8 @@ CONDITIONS: list[Condition] = [
     Channel(-1.0, 2.0, -1.0, 2.0, inside=True),
     Channel(-1.0, 2.0, 0.0, 1.0, inside=False),
     Channel(-1.0, 2.0, -1.0, 2.0, inside=False),
+    NewExtreme(0.0, -1.0, MINUTE, "high"),
+    NewExtreme(0.0, -0.0, MINUTE, "low"),
     Trailing(2.0, 1.0, MINUTE, "high", percents=True),
     Trailing(2.0, 1.0, MINUTE, "low", percents=False),
 ]

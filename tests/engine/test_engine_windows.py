@@ -33,7 +33,8 @@ CHANNEL = st.builds(
     st.integers(1, 8),
     st.sampled_from(["enter", "exit"]),
 )
-WHEN = TRAILING | CHANNEL
+EXTREME = st.fixed_dictionaries({"type": st.just("extreme"), "of": st.sampled_from(["high", "low"]), "window": WINDOW})
+WHEN = TRAILING | CHANNEL | EXTREME
 POLICY = st.fixed_dictionaries(
     {
         "for": st.sampled_from(["0s", "0s", "3s"]),
@@ -47,7 +48,7 @@ STEP = st.tuples(
     st.integers(90, 110),
     st.sampled_from([0.0, 0.5, 1.0, 3.0]),
     st.sampled_from([0, 0, 0, 0, 400, 900, 1_500]),
-    st.sampled_from([0, 0, 0, 0, 0, 0, int(Flag.SUSPECT), int(Flag.LATE)]),
+    st.sampled_from([0, 0, 0, 0, 0, 0, int(Flag.SUSPECT)]),
 )
 """Milliseconds on, price, size, milliseconds back for a print out of order, flags."""
 

@@ -16,6 +16,7 @@ from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.document import parse, schema
@@ -73,6 +74,12 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
             {"type": "channel", "lower": "100", "upper": "200", "direction": "enter"},
             {"hysteresis": "1%"},
             Channel(100.0, 200.0, 99.0, 202.0, inside=True),
+        ),
+        ({"type": "extreme", "of": "high"}, None, NewExtreme(0.0, -0.1, 1440 * MINUTE, "high")),
+        (
+            {"type": "extreme", "of": "low", "window": "1h"},
+            {"hysteresis": "1%"},
+            NewExtreme(0.0, -1.0, 60 * MINUTE, "low"),
         ),
         ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
         (
@@ -173,6 +180,10 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "channel", "lower": 0, "upper": 2, "direction": "exit"}), "$.when.lower"),
         (written({"type": "channel", "lower": 1, "upper": 2, "direction": "up"}), "$.when.direction"),
         (written({"type": "channel", "lower": 1, "upper": 2, "direction": "exit"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "extreme", "of": "top"}), "$.when.of"),
+        (written({"type": "extreme", "of": "high", "window": "2d"}), "$.when.window"),
+        (written({"type": "extreme", "of": "high"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "extreme", "of": "high"}, {"fire_on_arming": True}), "$.policy.fire_on_arming"),
         (written({"type": "trailing"}), "$.when.percent"),
         (written({"type": "trailing", "percent": 0}), "$.when.percent"),
         (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),
@@ -265,9 +276,9 @@ NUMBERS = st.one_of(
     kind=st.sampled_from([*KINDS, "other"]),
     fields=st.dictionaries(
         st.sampled_from(
-            ["level", "direction", "window", "percent", "score", "side", "distance", "from", "lower", "upper"]
+            ["level", "direction", "window", "percent", "score", "side", "distance", "from", "lower", "upper", "of"]
         ),
-        NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper"]),
+        NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper", "high", "exit"]),
     ),
     policy=st.dictionaries(
         st.sampled_from(["for", "clear", "hysteresis", "cooldown", "channels", "severity", "mail_on_clear"]),

@@ -28,6 +28,11 @@ def _channel(evidence: Evidence) -> str:
     return f"{word} {lower} to {upper}" if lower and upper else f"{word} its channel"
 
 
+def _extreme(evidence: Evidence) -> str:
+    """`new high of 24 h`."""
+    return f"new {'low' if evidence.get('of') == 'low' else 'high'}{_of_window(evidence)}"
+
+
 def _of_window(evidence: Evidence) -> str:
     window = evidence.get("window")
     return f" of {span_text(window)}" if is_number(window) else ""
@@ -35,5 +40,6 @@ def _of_window(evidence: Evidence) -> str:
 
 PHRASES: Mapping[str, Callable[[Evidence], str]] = {
     "channel": _channel,
+    "extreme": _extreme,
     "trailing": _trailing,
 }

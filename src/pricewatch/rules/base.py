@@ -46,7 +46,7 @@ class Condition(Protocol):
 
     kind: ClassVar[str]
     emits_clear: ClassVar[bool]
-    """Whether the end is worth a signal; `crosses` is an event and only re-arms."""
+    """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
 
     @property
     def level(self) -> float:

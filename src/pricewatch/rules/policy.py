@@ -114,7 +114,9 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         if channel not in CHANNELS:
             raise Invalid(f"$.policy.channels[{number}]", f"{shown(channel)} is no channel; known: {list(CHANNELS)}")
     if document.fire_on_arming and not emits_clear:
-        raise Invalid("$.policy.fire_on_arming", "true, but a crossing needs a sample before it; remove it")
+        raise Invalid(
+            "$.policy.fire_on_arming", "true, but this condition is an event, which needs a sample before it; remove it"
+        )
     if document.mail_on_clear and not (document.clear_signal and emits_clear and document.channels):
         raise Invalid(
             "$.policy.mail_on_clear", "true, but there is no clear signal or no channel; set 'channels' or remove it"

@@ -8,6 +8,7 @@ from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
+from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
 from pricewatch.rules.conditions.trailing import TrailingDocument
 
@@ -18,9 +19,10 @@ ConditionDocument = (
     | ChangeDocument
     | ChannelDocument
     | CrossesDocument
+    | ExtremeDocument
     | OutsideBandDocument
     | TrailingDocument
 )
 
-KINDS = ("above", "anomaly", "below", "change", "channel", "crosses", "outside_band", "trailing")
+KINDS = ("above", "anomaly", "below", "change", "channel", "crosses", "extreme", "outside_band", "trailing")
 """What `when.type` may say."""
