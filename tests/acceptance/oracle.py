@@ -6,8 +6,10 @@ It reads the trades as stored, in the order of `seen`, and looks at every rule o
 from __future__ import annotations
 
 import dataclasses
+import math
 import uuid
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 NAMESPACE = uuid.UUID("6f3ed1c4-9a3b-5a51-8d3f-0d5a3f6f0c11")
@@ -15,6 +17,7 @@ GRACE = 1_000_000
 SUSPECT, LATE, HISTORY = 1, 2, 4
 EVENTS = ("crosses", "extreme")
 """Their end is no news."""
+WINDOWS = ("trailing", "extreme", "volume", "volatility")
 UNITS = {"ms": 1_000, "s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000}
 
 
@@ -26,6 +29,7 @@ class Print:
     price: float
     key: int
     flags: int = 0
+    size: float = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,10 +104,8 @@ class Watch:
             return float(facts["price"])
         if kind == "anomaly":
             return facts["score"]  # type: ignore[no-any-return]
-        if kind == "trailing":
-            return self.way_back(facts)
-        if kind == "extreme":
-            return self.new_extreme(facts)
+        if kind in WINDOWS:
+            return self.window_number(facts)
         if kind == "change":
             reference = facts["reference"](span(self.when["window"]))
             return None if reference is None else 100 * (facts["price"] / reference - 1)
@@ -117,6 +119,11 @@ class Watch:
         over, under = (price - upper) / upper, (lower - price) / lower
         outside: float = {"upper": over, "lower": under, "either": max(over, under)}[self.when.get("side", "either")]
         return outside
+
+    def window_number(self, facts: dict[str, Any]) -> float | None:
+        if self.when["type"] == "trailing":
+            return self.way_back(facts)
+        return self.new_extreme(facts) if self.when["type"] == "extreme" else self.spike(facts)
 
     def way_back(self, facts: dict[str, Any]) -> float:
         """From the extreme of the window, as a price or in per cent of the extreme."""
@@ -134,8 +141,20 @@ class Watch:
         top = max(others) if self.when["of"] == "high" else min(others)
         return float(100 * (price - top if self.when["of"] == "high" else top - price) / top)
 
+    def spike(self, facts: dict[str, Any]) -> float | None:
+        """The window's volume (or root of summed squares of returns) a second over that of the baseline before it."""
+        default = {"volume": "1m", "volatility": "5m"}[self.when["type"]]
+        window, baseline = span(self.when.get("window", default)), span(self.when.get("baseline", "1h"))
+        recent, usual = facts["amounts"](self.when["type"], window, baseline)
+        if not facts["follows"](window + baseline) or not usual:
+            return None
+        ratio = float(recent / usual * baseline / window)
+        return round(ratio if self.when["type"] == "volume" else math.sqrt(ratio), 10)
+
     def level(self) -> float:
         kind = self.when["type"]
+        if kind in ("volume", "volatility"):
+            return float(self.when["times"])
         if kind == "trailing":
             return float(str(self.when.get("percent", self.when.get("distance"))).rstrip("%"))
         if kind == "outside_band":
@@ -179,16 +198,26 @@ class Watch:
         kind = self.when["type"]
         if "clear" in self.policy:
             return abs(float(str(self.policy["clear"]).rstrip("%")))
-        back = {"change": Decimal("0.1"), "trailing": Decimal("0.1"), "anomaly": Decimal("0.2")}.get(
-            kind, Decimal("0.001")
-        )
+        back = {
+            "change": Decimal("0.1"),
+            "trailing": Decimal("0.1"),
+            "volume": Decimal("0.2"),
+            "volatility": Decimal("0.2"),
+            "anomaly": Decimal("0.2"),
+        }.get(kind, Decimal("0.001"))
         if "hysteresis" in self.policy:
             back = Decimal(str(self.policy["hysteresis"]).rstrip("%")) / 100
         if kind == "outside_band":
             return -float(back)
         if kind == "extreme":
             return -float(100 * back)
-        name = {"change": "percent", "anomaly": "score", "trailing": "percent"}.get(kind, "level")
+        name = {
+            "change": "percent",
+            "anomaly": "score",
+            "trailing": "percent",
+            "volume": "times",
+            "volatility": "times",
+        }.get(kind, "level")
         if name not in self.when:
             name = "distance"
         level = abs(Decimal(str(self.when[name]).rstrip("%")))
@@ -290,9 +319,10 @@ def _number(document: dict[str, Any]) -> dict[str, Any]:
     """What a rule reads, without what it compares it with."""
     when = dict(document["when"])
     unit = "percent" if "percent" in when else "price"
-    for name in ("percent", "distance"):
+    for name in ("percent", "distance", "times"):
         when.pop(name, None)
-    return {"window": "24h", "from": "high", **when, "unit": unit}
+    window = {"volume": "1m", "volatility": "5m"}.get(when["type"], "24h")
+    return {"window": window, "baseline": "1h", "from": "high", **when, "unit": unit}
 
 
 def _followed(rule: OracleRule, rules: list[OracleRule], market: str) -> int:
@@ -316,6 +346,8 @@ class Market:
         """Windows hold the prints after this place in the order."""
         self.seen_prices: list[tuple[int, Decimal]] = []
         self.first: int | None = None
+        self.amounts_of: dict[str, list[tuple[int, Fraction]]] = {"volume": [], "volatility": []}
+        self.before: float | None = None
         self.now: int | None = None
         self.prior: float | None = None
         self.past: list[tuple[int, float]] = []
@@ -329,6 +361,25 @@ class Market:
     def prices(self, window: int) -> list[Decimal]:
         now = self.now or 0
         return [price for at, price in self.seen_prices if now - window < at <= now]
+
+    def follow(self, one: Print, *, in_order: bool) -> None:
+        """A print windows know."""
+        self.seen_prices.append((one.at, Decimal(repr(one.price))))
+        self.amounts_of["volume"].append((one.at, Fraction(repr(one.size))))
+        if not in_order:
+            return
+        self.first = one.at if self.first is None else self.first
+        if self.before is not None:
+            self.amounts_of["volatility"].append((one.at, Fraction(math.log(one.price / self.before) ** 2)))
+        self.before = one.price
+
+    def amounts(self, kind: str, window: int, baseline: int) -> tuple[Fraction, Fraction]:
+        """The sums over the window, and over the baseline from a whole second on."""
+        begin = (self.now or 0) - window
+        oldest = (begin - baseline) // 1_000_000 * 1_000_000
+        known = self.amounts_of[kind]
+        recent = sum((amount for at, amount in known if at > begin), Fraction(0))
+        return recent, sum((amount for at, amount in known if oldest <= at <= begin), Fraction(0))
 
     def follows(self, window: int) -> bool:
         """Whether the first print in order that counts is at least a window old."""
@@ -363,13 +414,12 @@ def _watch(
             market.now = one.at
             market.past.append((one.at, one.price))
         if one.seen > market.followed:
-            market.seen_prices.append((one.at, Decimal(repr(one.price))))
-            if in_order and market.first is None:
-                market.first = one.at
+            market.follow(one, in_order=in_order)
         facts = {
             "price": one.price,
             "reference": market.reference,
             "prices": market.prices,
+            "amounts": market.amounts,
             "follows": market.follows,
             "score": scores.get((one.market, one.seen)),
             "band": market.band(one),

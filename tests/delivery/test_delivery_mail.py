@@ -69,6 +69,14 @@ def part(message: EmailMessage, kind: str) -> str:
             "BTC-USD new low of 1 h: 70,012.4 (coinbase) 14:03 UTC",
         ),
         (
+            {"kind": "volume", "evidence": {"value": 6.2345, "window": 60.0}},
+            "BTC-USD 6.23 times the usual volume in 60 s: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "volatility", "direction": Direction.CLEARED, "evidence": {}},
+            "BTC-USD no longer unusual volatility: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
             {"kind": "channel", "direction": Direction.CLEARED, "evidence": {"direction": "enter"}},
             "BTC-USD no longer inside its channel: 70,012.4 (coinbase) 14:03 UTC",
         ),

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.peak import Peak
 from pricewatch.engine.gauges.retreat import Retreat
+from pricewatch.engine.gauges.surge import Volatility, Volume
 from pricewatch.rules.base import Feature
-from pricewatch.testing.desk import Desk, active
+from pricewatch.testing.desk import Desk, S, active
 
 
 @given(
@@ -70,6 +71,30 @@ def test_the_smallest_step_is_a_new_extreme() -> None:
     gauge.trade(1, 123_456.0, 1.0)
     gauge.trade(2, 123_456.0, 1.0)
     assert 0.0 < gauge.trade(3, 123_455.999999999, 1.0) < 1e-10
+
+
+def test_volume_is_compared_with_the_baseline_before_the_window() -> None:
+    gauge = Volume(Feature("volume", 2 * S, 4 * S))
+    for second in range(1, 7):
+        assert math.isnan(gauge.trade(second * S, 5.0, 1.0))
+    assert gauge.trade(7 * S, 5.0, 3.0) == 1.6  # 4 in 2 s, after 5 in the whole seconds of the 4 s before
+    gauge.late(6 * S + 1, 5.0, 6.0)
+    assert gauge.trade(7 * S, 5.0, 0.5) == 4.2
+    assert gauge.facts() == {"recent": 10.5, "usual": 2.5}
+    gauge.late(2 * S, 5.0, 1.0)  # older than the window, as a long grace allows
+    assert gauge.trade(7 * S, 5.0, 0.0) == 3.5
+    assert math.isnan(gauge.trade(60 * S, 5.0, 0.0))
+
+
+def test_volatility_is_that_of_returns() -> None:
+    gauge = Volatility(Feature("volatility", S, 2 * S))
+    assert math.isnan(gauge.trade(S, 100.0, 1.0))
+    assert math.isnan(gauge.trade(2 * S, 101.0, 1.0))
+    gauge.late(2 * S, 500.0, 1.0)
+    assert gauge.trade(4 * S, 99.0, 1.0) == round(math.log(101 / 99) / math.log(1.01) * math.sqrt(2), 10)
+    facts = gauge.facts()
+    assert round(facts["recent"], 9) == round(100 * math.log(101 / 99), 9)
+    assert round(facts["usual"], 9) == round(100 * math.log(1.01) / math.sqrt(2), 9)
 
 
 def test_a_window_nobody_reads_is_forgotten() -> None:

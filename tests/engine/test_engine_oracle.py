@@ -110,6 +110,8 @@ def everything() -> list[ActiveRule]:
             {"type": "outside_band", "side": rng.choice(["upper", "lower", "either"])},
             {"type": "channel", "lower": level, "upper": level + 0.5, "direction": rng.choice(["enter", "exit"])},
             {"type": "extreme", "of": rng.choice(["high", "low"]), "window": "30s"},
+            {"type": "volume", "times": 1.2, "window": "2s", "baseline": "30s"},
+            {"type": "volatility", "times": 1.5, "window": "5s", "baseline": "40s"},
             {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
         ]
         when = choices[number % len(choices)]
@@ -160,7 +162,8 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
         two.advance(number * 0.3 + 0.1)
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
-        "above", "below", "crosses", "change", "anomaly", "outside_band", "trailing", "channel", "extreme",
+        "above", "below", "crosses", "change", "anomaly", "outside_band",
+        "trailing", "channel", "extreme", "volume", "volatility",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)

@@ -25,6 +25,8 @@ from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.trailing import Trailing
+from pricewatch.rules.conditions.volatility import Volatility
+from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import Rule
 from pricewatch.rules.lifecycle import ARMED, Moment, Verdict, step
 from pricewatch.rules.policy import Policy
@@ -52,6 +54,8 @@ CONDITIONS: list[Condition] = [
     Channel(-1.0, 2.0, -1.0, 2.0, inside=True),
     Channel(-1.0, 2.0, 0.0, 1.0, inside=False),
     Channel(-1.0, 2.0, -1.0, 2.0, inside=False),
+    Volume(3.0, 2.0, MINUTE, 5 * MINUTE),
+    Volatility(3.0, 3.0, MINUTE, 5 * MINUTE),
     NewExtreme(0.0, -1.0, MINUTE, "high"),
     NewExtreme(0.0, -0.0, MINUTE, "low"),
     Trailing(2.0, 1.0, MINUTE, "high", percents=True),

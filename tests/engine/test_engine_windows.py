@@ -34,7 +34,15 @@ CHANNEL = st.builds(
     st.sampled_from(["enter", "exit"]),
 )
 EXTREME = st.fixed_dictionaries({"type": st.just("extreme"), "of": st.sampled_from(["high", "low"]), "window": WINDOW})
-WHEN = TRAILING | CHANNEL | EXTREME
+SPIKE = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["volume", "volatility"]),
+        "times": st.sampled_from([1.5, 2, 3]),
+        "window": st.sampled_from(["2s", "5s"]),
+        "baseline": st.sampled_from(["10s", "12.5s"]),
+    }
+)
+WHEN = TRAILING | CHANNEL | EXTREME | SPIKE
 POLICY = st.fixed_dictionaries(
     {
         "for": st.sampled_from(["0s", "0s", "3s"]),
@@ -96,7 +104,7 @@ def test_windows_agree_with_their_definitions(
     desk.engine.advance(placed[-1][1] + 60 * S)
     wanted = expected(
         [rule for rule, _ in rules],
-        [Print(seen, BTC.key, t.at, t.price, t.key, t.flags) for t, seen in placed],
+        [Print(seen, BTC.key, t.at, t.price, t.key, t.flags, t.size) for t, seen in placed],
         end_seen=placed[-1][1] + 60 * S,
     )
     assert sorted((s.seen, s.id) for s in desk.signals()) == sorted((one.seen, one.id) for one in wanted)
@@ -125,7 +133,9 @@ def test_a_restart_leaves_windows_as_they_were(
     known = [rule for rule in rules if rule.effective_seen < placed[split - 1][1]]
     for rule in known:
         after.engine.arm(rule, states.get(rule.id))
-    run(after, placed[:split], [], evaluate=False)
+    since = placed[split - 1][1] - after.engine.longest_window()
+    begin = max((number for number, (_, seen) in enumerate(placed) if seen <= since), default=0)
+    run(after, placed[begin:split], [], evaluate=False)
     run(after, placed[split:], [rule for rule in rules if rule not in known])
     stitched = [(t.row, t.signal) for t in before.engine.transitions + after.engine.transitions]
     assert stitched == [(t.row, t.signal) for t in whole.engine.transitions]

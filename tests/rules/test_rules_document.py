@@ -19,6 +19,8 @@ from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.trailing import Trailing
+from pricewatch.rules.conditions.volatility import Volatility
+from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
 from pricewatch.rules.policy import Policy
 from pricewatch.rules.registry import KINDS
@@ -80,6 +82,12 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
             {"type": "extreme", "of": "low", "window": "1h"},
             {"hysteresis": "1%"},
             NewExtreme(0.0, -1.0, 60 * MINUTE, "low"),
+        ),
+        ({"type": "volume", "times": 5}, None, Volume(5.0, 4.0, MINUTE, 60 * MINUTE)),
+        (
+            {"type": "volatility", "times": "2.5x", "window": "10m", "baseline": "23h"},
+            {"clear": 1},
+            Volatility(2.5, 1.0, 10 * MINUTE, 23 * 60 * MINUTE),
         ),
         ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
         (
@@ -184,6 +192,14 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "extreme", "of": "high", "window": "2d"}), "$.when.window"),
         (written({"type": "extreme", "of": "high"}, {"clear": 1}), "$.policy.clear"),
         (written({"type": "extreme", "of": "high"}, {"fire_on_arming": True}), "$.policy.fire_on_arming"),
+        (written({"type": "volume"}), "$.when"),
+        (written({"type": "volume", "times": 1}), "$.when.times"),
+        (written({"type": "volume", "times": "many"}), "$.when.times"),
+        (written({"type": "volume", "times": 3, "window": "2h"}), "$.when.window"),
+        (written({"type": "volume", "times": 3, "window": "10ms"}), "$.when.window"),
+        (written({"type": "volatility", "times": 3, "baseline": "24h"}), "$.when.baseline"),
+        (written({"type": "volatility", "times": 3, "baseline": "5m"}), "$.when.baseline"),
+        (written({"type": "volatility", "times": 3}, {"clear": 4}), "$.policy.clear"),
         (written({"type": "trailing"}), "$.when.percent"),
         (written({"type": "trailing", "percent": 0}), "$.when.percent"),
         (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),
@@ -276,7 +292,21 @@ NUMBERS = st.one_of(
     kind=st.sampled_from([*KINDS, "other"]),
     fields=st.dictionaries(
         st.sampled_from(
-            ["level", "direction", "window", "percent", "score", "side", "distance", "from", "lower", "upper", "of"]
+            [
+                "level",
+                "direction",
+                "window",
+                "percent",
+                "score",
+                "side",
+                "distance",
+                "from",
+                "lower",
+                "upper",
+                "of",
+                "times",
+                "baseline",
+            ]
         ),
         NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper", "high", "exit"]),
     ),

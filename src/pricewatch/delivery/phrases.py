@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pricewatch.delivery.figures import is_number, number, span_text
+from pricewatch.delivery.figures import is_number, number, rough, span_text
 
 Evidence = Mapping[str, Any]
 
@@ -33,6 +33,17 @@ def _extreme(evidence: Evidence) -> str:
     return f"new {'low' if evidence.get('of') == 'low' else 'high'}{_of_window(evidence)}"
 
 
+def _spike(word: str) -> Callable[[Evidence], str]:
+    """`6.2 times the usual volume in 1 min`."""
+
+    def say(evidence: Evidence) -> str:
+        times, window = rough(evidence.get("value"), digits=3), evidence.get("window")
+        span = f" in {span_text(window)}" if is_number(window) else ""
+        return f"{times} times the usual {word}{span}" if times else f"unusual {word}{span}"
+
+    return say
+
+
 def _of_window(evidence: Evidence) -> str:
     window = evidence.get("window")
     return f" of {span_text(window)}" if is_number(window) else ""
@@ -42,4 +53,6 @@ PHRASES: Mapping[str, Callable[[Evidence], str]] = {
     "channel": _channel,
     "extreme": _extreme,
     "trailing": _trailing,
+    "volatility": _spike("volatility"),
+    "volume": _spike("volume"),
 }

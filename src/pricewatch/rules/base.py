@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from pricewatch.domain.rule import Phase
+from pricewatch.domain.time import SECOND
 
 INF = math.inf
 
@@ -27,8 +28,8 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def reach(self) -> int:
-        """How far back it looks, in microseconds."""
-        return self.window + self.baseline
+        """How far back it looks, in microseconds; a baseline begins with a whole second."""
+        return self.window + self.baseline + (SECOND if self.baseline else 0)
 
 
 PRICE = Feature("price")

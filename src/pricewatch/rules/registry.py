@@ -11,6 +11,8 @@ from pricewatch.rules.conditions.crosses import CrossesDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
 from pricewatch.rules.conditions.trailing import TrailingDocument
+from pricewatch.rules.conditions.volatility import VolatilityDocument
+from pricewatch.rules.conditions.volume import VolumeDocument
 
 ConditionDocument = (
     AboveDocument
@@ -22,7 +24,21 @@ ConditionDocument = (
     | ExtremeDocument
     | OutsideBandDocument
     | TrailingDocument
+    | VolatilityDocument
+    | VolumeDocument
 )
 
-KINDS = ("above", "anomaly", "below", "change", "channel", "crosses", "extreme", "outside_band", "trailing")
+KINDS = (
+    "above",
+    "anomaly",
+    "below",
+    "change",
+    "channel",
+    "crosses",
+    "extreme",
+    "outside_band",
+    "trailing",
+    "volatility",
+    "volume",
+)
 """What `when.type` may say."""

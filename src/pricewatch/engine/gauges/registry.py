@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pricewatch.engine.gauges.base import Gauge
 from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.retreat import Retreat
+from pricewatch.engine.gauges.surge import Volatility, Volume
 from pricewatch.rules.base import Feature
 
 GAUGES: Mapping[str, Callable[[Feature], Gauge]] = {
@@ -16,4 +17,6 @@ GAUGES: Mapping[str, Callable[[Feature], Gauge]] = {
     "rise": Retreat,
     "rise_by": Retreat,
     "under_low": Beyond,
+    "volatility": Volatility,
+    "volume": Volume,
 }
