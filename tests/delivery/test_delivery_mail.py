@@ -68,6 +68,8 @@ def part(message: EmailMessage, kind: str) -> str:
             {"kind": "extreme", "evidence": {"of": "low", "window": 3_600}},
             "BTC-USD new low of 1 h: 70,012.4 (coinbase) 14:03 UTC",
         ),
+        ({"kind": "spread", "evidence": {"value": 0.61728}}, "BTC-USD spread 0.617%: 70,012.4 (coinbase) 14:03 UTC"),
+        ({"kind": "spread", "evidence": {}}, "BTC-USD wide spread: 70,012.4 (coinbase) 14:03 UTC"),
         (
             {"kind": "volume", "evidence": {"value": 6.2345, "window": 60.0}},
             "BTC-USD 6.23 times the usual volume in 60 s: 70,012.4 (coinbase) 14:03 UTC",

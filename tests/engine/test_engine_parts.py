@@ -24,6 +24,7 @@ from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -54,6 +55,7 @@ CONDITIONS: list[Condition] = [
     Channel(-1.0, 2.0, -1.0, 2.0, inside=True),
     Channel(-1.0, 2.0, 0.0, 1.0, inside=False),
     Channel(-1.0, 2.0, -1.0, 2.0, inside=False),
+    Spread(2.0, 1.5),
     Volume(3.0, 2.0, MINUTE, 5 * MINUTE),
     Volatility(3.0, 3.0, MINUTE, 5 * MINUTE),
     NewExtreme(0.0, -1.0, MINUTE, "high"),

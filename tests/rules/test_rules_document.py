@@ -18,6 +18,7 @@ from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -89,6 +90,8 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
             {"clear": 1},
             Volatility(2.5, 1.0, 10 * MINUTE, 23 * 60 * MINUTE),
         ),
+        ({"type": "spread", "percent": "0.5%"}, None, Spread(0.5, 0.4)),
+        ({"type": "spread", "percent": 1}, {"clear": "0.25%"}, Spread(1.0, 0.25)),
         ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
         (
             {"type": "trailing", "percent": 150, "from": "low", "window": "1h"},
@@ -200,6 +203,9 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "volatility", "times": 3, "baseline": "24h"}), "$.when.baseline"),
         (written({"type": "volatility", "times": 3, "baseline": "5m"}), "$.when.baseline"),
         (written({"type": "volatility", "times": 3}, {"clear": 4}), "$.policy.clear"),
+        (written({"type": "spread", "percent": 0}), "$.when.percent"),
+        (written({"type": "spread", "percent": "200%"}), "$.when.percent"),
+        (written({"type": "spread", "percent": 1}, {"clear": 2}), "$.policy.clear"),
         (written({"type": "trailing"}), "$.when.percent"),
         (written({"type": "trailing", "percent": 0}), "$.when.percent"),
         (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),

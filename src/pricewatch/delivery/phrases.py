@@ -44,6 +44,12 @@ def _spike(word: str) -> Callable[[Evidence], str]:
     return say
 
 
+def _spread(evidence: Evidence) -> str:
+    """`spread 0.62%`."""
+    value = rough(evidence.get("value"), digits=3)
+    return f"spread {value}%" if value else "wide spread"
+
+
 def _of_window(evidence: Evidence) -> str:
     window = evidence.get("window")
     return f" of {span_text(window)}" if is_number(window) else ""
@@ -52,6 +58,7 @@ def _of_window(evidence: Evidence) -> str:
 PHRASES: Mapping[str, Callable[[Evidence], str]] = {
     "channel": _channel,
     "extreme": _extreme,
+    "spread": _spread,
     "trailing": _trailing,
     "volatility": _spike("volatility"),
     "volume": _spike("volume"),

@@ -119,7 +119,7 @@ class Engine:
     def _unbind(self, instances: Iterable[Instance]) -> None:
         for instance in instances:
             market = self._markets[instance.market]
-            market.fresh.pop(instance, None)
+            market.forget(instance)
             instance.index.drop(instance)
             if not instance.index.members:
                 market.release(instance.index)
@@ -160,10 +160,22 @@ class Engine:
             market.park(seen)
             market.sample(trade, score)
 
-    def quote(self, quote: Quote, seen: int) -> None:  # noqa: ARG002 - no condition reads quotes yet
-        """The next quote in the order: time passes, nothing else."""
+    def quote(self, quote: Quote, seen: int) -> None:
+        """The next quote in the order: time passes, and rules on the spread are judged once the market has traded.
+
+        Raises `KeyError` for a market never added.
+        """
         if seen >= self._due.next:
             self.advance(seen)
+        market = self._markets[quote.market]
+        if market.spread is None or not market.at:
+            return
+        touched = market.sample_quote(quote, market.spread)
+        touched.extend(market.take_unquoted(seen))
+        if touched:
+            at = max(market.at, quote.at)
+            cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
+            self._judge_all(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
@@ -349,7 +361,7 @@ class Engine:
         due, index, when = instance.due_at, instance.index, instance.active.rule.when
         holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
         after, direction = expire(instance.state, holds=holds)
-        cause = Cause(f"timer:{due}", due, seen, seen, price, trade=False, late=late, replay=replay)
+        cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
         self._change(market, instance, after, direction, cause)
         if not instance.awake:
             index.place(instance)
@@ -378,7 +390,7 @@ def _cause(trade: Trade, at: int, seen: int, *, late: bool, replay: bool) -> Cau
         seen,
         trade.received,
         trade.price,
-        trade=True,
+        sample=True,
         late=late or bool(trade.flags & _LATE),
         replay=replay,
         suspect=bool(trade.flags & _SUSPECT),

@@ -42,6 +42,10 @@ OUTSIDE = Feature("outside")
 """The greater of `over` and `under`."""
 
 
+SPREAD = Feature("spread")
+"""How far bid and ask are apart, in per cent of their middle: the one number that quotes move, and trades do not."""
+
+
 class Condition(Protocol):
     """A parsed condition. An unknown number is NaN: it neither begins, holds nor clears."""
 

@@ -10,6 +10,7 @@ from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
+from pricewatch.rules.conditions.spread import SpreadDocument
 from pricewatch.rules.conditions.trailing import TrailingDocument
 from pricewatch.rules.conditions.volatility import VolatilityDocument
 from pricewatch.rules.conditions.volume import VolumeDocument
@@ -23,6 +24,7 @@ ConditionDocument = (
     | CrossesDocument
     | ExtremeDocument
     | OutsideBandDocument
+    | SpreadDocument
     | TrailingDocument
     | VolatilityDocument
     | VolumeDocument
@@ -37,6 +39,7 @@ KINDS = (
     "crosses",
     "extreme",
     "outside_band",
+    "spread",
     "trailing",
     "volatility",
     "volume",
