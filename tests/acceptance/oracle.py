@@ -88,6 +88,7 @@ class Watch:
         self.state = "idle"
         self.silent = False
         self.emitted: int | None = None
+        self.fired = 0
         self.since = self.due_at = self.due_seen = 0
         self.out: list[Expected] = []
 
@@ -243,6 +244,7 @@ class Watch:
 
     def emit(self, seen: int, direction: str, cause: str, at: int) -> None:
         name = f"{self.rule.id}/{self.rule.version}/{self.market}/{cause}/{direction}"
+        self.fired += direction == "fired"
         self.out.append(Expected(seen, self.rule.id, self.market, direction, cause, at, uuid.uuid5(NAMESPACE, name)))
 
     def timer(self, at: int | None, seen: int | None, here: int = 0) -> None:
@@ -262,7 +264,7 @@ class Watch:
             self.arm(one, x, now, cause)
         elif x is None:
             self.state = "idle" if self.state == "pending" else self.state
-        elif self.state == "idle" and self.begins(prior, x):
+        elif self.state == "idle" and self.begins(prior, x) and self.fired < self.most():
             self.begin(one, now, cause)
         elif self.state == "pending" and not self.holds(x):
             self.state = "idle"
@@ -270,6 +272,11 @@ class Watch:
             self.state = "idle"
             if not self.silent and self.when["type"] not in EVENTS and self.policy.get("clear_signal", True):
                 self.emit(one.seen, "cleared", cause, now)
+
+    def most(self) -> float:
+        """How often it may fire."""
+        fires = self.policy.get("fires", "always")
+        return {"once": 1, "always": math.inf}.get(fires, fires)  # type: ignore[no-any-return]
 
     def arm(self, one: Print, x: float | None, now: int, cause: str) -> None:
         """The first sample: true already makes no signal unless asked to."""

@@ -120,3 +120,12 @@ def test_a_window_nobody_reads_is_forgotten() -> None:
     desk.trade(4, 94)
     desk.trade(5, 93)
     assert desk.said() == []
+
+
+def test_an_expired_rule_is_never_asked_again() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, fires="once"))
+    for second, price in enumerate([99, 101, 99, 101, 99, 101]):
+        desk.trade(second, price)
+    assert desk.said() == [(1, "fired", 1.0), (1, "cleared", 2.0)]
+    assert desk.engine.judged == 3

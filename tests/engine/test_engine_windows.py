@@ -14,7 +14,7 @@ from pricewatch.domain.market import Flag, Trade
 from pricewatch.domain.rule import RuleState
 from pricewatch.engine.state import ActiveRule
 from pricewatch.rules.document import parse
-from pricewatch.testing.desk import BTC, OFFSET, OWNER, T0, Desk, S
+from pricewatch.testing.desk import BTC, OFFSET, OWNER, T0, Desk, S, active
 
 WINDOW = st.sampled_from(["5s", "12s"])
 TRAILING = st.one_of(
@@ -49,7 +49,7 @@ POLICY = st.fixed_dictionaries(
         "cooldown": st.sampled_from(["0s", "0s", "15s"]),
         "clear_signal": st.booleans(),
     },
-    optional={"hysteresis": st.sampled_from(["0%", "1%", "20%"])},
+    optional={"hysteresis": st.sampled_from(["0%", "1%", "20%"]), "fires": st.sampled_from(["once", 2, "always"])},
 )
 STEP = st.tuples(
     st.sampled_from([0, 200, 1_000, 2_500, 5_000, 7_000]),
@@ -139,3 +139,12 @@ def test_a_restart_leaves_windows_as_they_were(
     run(after, placed[split:], [rule for rule in rules if rule not in known])
     stitched = [(t.row, t.signal) for t in before.engine.transitions + after.engine.transitions]
     assert stitched == [(t.row, t.signal) for t in whole.engine.transitions]
+
+
+def test_the_first_print_after_a_restart_may_be_out_of_order() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}))
+    desk.trade(0, 99, evaluate=False)
+    desk.trade(1, 99, evaluate=False)
+    desk.trade(0.5, 101, seen=2)
+    assert desk.said() == [(1, "fired", 1.0)]

@@ -114,6 +114,7 @@ def test_a_whole_policy() -> None:
         "for": "5s",
         "clear": "69930",
         "cooldown": "10m",
+        "fires": 3,
         "fire_on_arming": True,
         "severity": "critical",
         "channels": ["email", "email"],
@@ -122,6 +123,7 @@ def test_a_whole_policy() -> None:
     assert parse(written(policy=policy)).policy == Policy(
         hold=5_000_000,
         cooldown=10 * MINUTE,
+        fires=3,
         fire_on_arming=True,
         severity="critical",
         channels=("email",),
@@ -131,6 +133,11 @@ def test_a_whole_policy() -> None:
 
 def test_a_crossing_never_signals_its_end() -> None:
     assert not parse(written({"type": "crosses", "level": 1, "direction": "up"})).policy.clear_signal
+
+
+@pytest.mark.parametrize(("fires", "most"), [("once", 1), ("always", 0), (7, 7)])
+def test_how_often_a_rule_may_fire(fires: object, most: int) -> None:
+    assert parse(written(policy={"fires": fires})).policy.fires == most
 
 
 def test_which_markets_a_rule_watches() -> None:
@@ -223,6 +230,9 @@ def test_which_markets_a_rule_watches() -> None:
         (written(policy={"for": "31d"}), "$.policy.for"),
         (written(policy={"cooldown": "x"}), "$.policy.cooldown"),
         (written(policy={"severity": "loud"}), "$.policy.severity"),
+        (written(policy={"fires": 0}), "$.policy.fires"),
+        (written(policy={"fires": "twice"}), "$.policy.fires"),
+        (written(policy={"fires": True}), "$.policy.fires"),
         (written(policy={"channels": ["email", "pigeon"]}), "$.policy.channels[1]"),
         (written(policy={"mail_on_clear": True}), "$.policy.mail_on_clear"),
         (

@@ -282,6 +282,7 @@ class Engine:
             return
         touched: list[Instance] = []
         market.price.glance(trade.price, touched)
+        touched.extend(market.take_armed(market.price, suspect=False))
         self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
@@ -292,7 +293,7 @@ class Engine:
             return
         touched: list[Instance] = []
         market.price.glance(trade.price, touched)
-        wanted = market.take_armed(market.price)
+        wanted = market.take_armed(market.price, suspect=True)
         for instance in touched:
             if instance.active.rule.policy.suspect:
                 wanted.append(instance)
@@ -360,7 +361,7 @@ class Engine:
     ) -> None:
         due, index, when = instance.due_at, instance.index, instance.active.rule.when
         holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
-        after, direction = expire(instance.state, holds=holds)
+        after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)
         cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
         self._change(market, instance, after, direction, cause)
         if not instance.awake:

@@ -147,9 +147,13 @@ class MarketState:
             del self.unquoted[instance]
         return taken
 
-    def take_armed(self, index: LevelIndex) -> list[Instance]:
-        """The fresh rules on `index` that count suspects and have seen a trade: a restart left them awake."""
-        taken = [i for i in self.fresh if i.index is index and i.state.armed and i.active.rule.policy.suspect]
+    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Instance]:
+        """The fresh rules on `index` that have seen a trade (and count suspects): a restart left them awake."""
+        taken = [
+            i
+            for i in self.fresh
+            if i.index is index and i.state.armed and (not suspect or i.active.rule.policy.suspect)
+        ]
         for instance in taken:
             del self.fresh[instance]
         return taken

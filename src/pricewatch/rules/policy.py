@@ -14,6 +14,7 @@ from pricewatch.rules.numbers import Number, percent, positive, shown
 CHANNELS = ("email",)
 """The channels a rule may name; every signal goes to the feed in any case."""
 LONGEST = 30 * DAY
+MOST_FIRES = 1_000_000
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -36,6 +37,10 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             description="Event time after a fire before the next one; a rule still true then fires, e.g. '10m'."
         ),
     ] = "0s"
+    fires: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=MOST_FIRES)] | Literal["once", "always"],
+        msgspec.Meta(description="How often it may fire on each market: 'once', a number, or 'always'."),
+    ] = "always"
     fire_on_arming: Annotated[
         bool, msgspec.Meta(description="Fire when it is already true at the rule's first trade.")
     ] = False
@@ -54,6 +59,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
 
     hold: int = 0
     cooldown: int = 0
+    fires: int = 0
+    """How often it may fire on each market; 0 for always."""
     fire_on_arming: bool = False
     clear_signal: bool = True
     severity: str = "info"
@@ -108,6 +115,12 @@ def back(document: PolicyDocument, *, percents: bool) -> Back:
     return Back(fraction=width / 100)
 
 
+def _fires(written: int | str) -> int:
+    if isinstance(written, int):
+        return written
+    return 1 if written == "once" else 0
+
+
 def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
     """The checked policy; raises `Invalid` for contradictions."""
     for number, channel in enumerate(document.channels):
@@ -124,6 +137,7 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
     return Policy(
         hold=span(document.hold, "$.policy.for"),
         cooldown=span(document.cooldown, "$.policy.cooldown"),
+        fires=_fires(document.fires),
         fire_on_arming=document.fire_on_arming,
         clear_signal=document.clear_signal and emits_clear,
         severity=document.severity,
