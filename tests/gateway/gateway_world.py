@@ -25,6 +25,8 @@ from pricewatch.rules.document import parse
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
+from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.ticks import MemoryGapLedger
 
 BTC = Market(1, "coinbase", "BTC-USD", "BTC-USD")
 ETH = Market(2, "coinbase", "ETH-USD", "ETH-USD")
@@ -103,6 +105,9 @@ class World:
         self.clock = ManualClock()
         self.store = MemoryStore(self.clock)
         self.shelf = Shelf()
+        self.gaps = MemoryGapLedger()
+        self.choices = MemoryMarketBook()
+        self.market_changes = 0
         self.engine = Engine()
         self.changes = 0
         self.settings = settings
@@ -111,6 +116,9 @@ class World:
 
     def rules_changed(self) -> None:
         self.changes += 1
+
+    def markets_changed(self) -> None:
+        self.market_changes += 1
 
     def new_gateway(self) -> Gateway:
         shelf: Any = self.shelf
@@ -123,6 +131,10 @@ class World:
             catalog=shelf,
             outbox=self.store.outbox,
             models=shelf,
+            gaps=self.gaps,
+            choices=self.choices,
+            market_changes=self,
+            system=self.store.journal,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

@@ -17,6 +17,7 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.choices import PostgresMarketBook
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -29,6 +30,7 @@ from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.rulebook import PostgresRuleBook
+from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
 from pricewatch.store.writer import TickStore
 
@@ -50,6 +52,8 @@ class Store:
     history: PostgresHistory
     maintenance: Maintenance
     gaps: PostgresGapLedger
+    choices: PostgresMarketBook
+    system: PostgresSystemFeed
     models: PostgresModelStore
     journal: PostgresJournal
     rules: PostgresRuleBook
@@ -81,6 +85,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     catalog = PostgresCatalog(database)
     ticks = TickStore(database, settings.app.data / "spool", settings.database.ticks, steps=catalog.steps)
     history = PostgresHistory(bulk, catalog.steps)
+    system = PostgresSystemFeed(database, clock)
     return Store(
         database=database,
         bulk=bulk,
@@ -90,7 +95,9 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         log=PostgresTickLog(bulk, catalog.steps),
         history=history,
         maintenance=Maintenance(database, settings.database.ticks, clock, ticks),
-        gaps=PostgresGapLedger(database),
+        gaps=PostgresGapLedger(database, system),
+        choices=PostgresMarketBook(database),
+        system=system,
         models=PostgresModelStore(database),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),

@@ -13,6 +13,7 @@ from pricewatch.delivery.phrases import PHRASES
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, rfc3339, to_datetime
+from pricewatch.domain.watch import SYSTEM
 
 
 def clock_time(at: int, *, now: int) -> str:
@@ -41,6 +42,8 @@ def marks(signal: Signal) -> list[str]:
 
 def headline(signal: Signal, *, now: int) -> str:
     """`BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC`: enough without the body."""
+    if signal.account_id == SYSTEM:
+        return printable(f"{signal.title} {clock_time(signal.at, now=now)}", 200)
     price = grouped(decimal_text(signal.price))
     line = f"{signal.symbol} {phrase(signal)}: {price} ({signal.venue}) {clock_time(signal.at, now=now)}"
     notes = "".join(f" [{mark}]" for mark in marks(signal))
@@ -52,7 +55,7 @@ def facts(signal: Signal) -> list[tuple[str, str]]:
     rows = [
         ("Rule", printable(signal.title, 200) or "(untitled)"),
         ("Why", phrase(signal)),
-        ("Price", grouped(decimal_text(signal.price))),
+        *([] if signal.account_id == SYSTEM else [("Price", grouped(decimal_text(signal.price)))]),
         ("Market", printable(f"{signal.symbol} on {signal.venue}", 100)),
         ("Time", exact_time(signal.at)),
     ]

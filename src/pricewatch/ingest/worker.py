@@ -13,12 +13,15 @@ import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
 from pricewatch.domain.market import Market, Trade
+from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import MINUTE
+from pricewatch.domain.watch import STALE_RULES
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.backoff import doubled
 from pricewatch.ingest.candles import is_sound
 from pricewatch.ingest.dark import Stored
 from pricewatch.ingest.feed import MarketFeed
+from pricewatch.ingest.herald import Herald
 from pricewatch.ingest.history import VenueHistory
 from pricewatch.ingest.making import Connect, VenueMaker
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
@@ -28,7 +31,9 @@ from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.suspects import Suspects
 from pricewatch.ingest.tap import Tap
 from pricewatch.ingest.transport.choice import connector
+from pricewatch.ingest.watch import Watch
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.journal import SignalSink, SystemFeed
 from pricewatch.ports.ticks import Backlog, CandleImport, GapLedger, Listing, Mark, TickSink
 from pricewatch.telemetry.metrics import Sample
 
@@ -65,6 +70,8 @@ class Ingest:
         backlog: Backlog | None = None,
         folder: Path | None = None,
         recent: Mapping[int, Sequence[Trade]] | None = None,
+        system: SystemFeed | None = None,
+        signals: SignalSink | None = None,
         connect: Connect | None = None,
         tap: Tap | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -73,6 +80,7 @@ class Ingest:
         """`folder`: where the times to stay away are kept; without it they end with the process.
 
         `recent`: each market's newest stored trades in their order, what its next prices are compared with.
+        `system` and `signals`: where silence is told; without them it is in the status only.
         """
         self.venues: list[LiveVenue] = []
         self._settings = settings
@@ -80,6 +88,10 @@ class Ingest:
         self._sink = sink
         self._recent = recent or {}
         self._suspects: Suspects | None = None
+        self._system = system
+        self._signals = signals
+        self._watch: Watch | None = None
+        self._herald: Herald | None = None
         self._clock = clock
         self._marks = marks
         self._gaps = gaps
@@ -93,6 +105,7 @@ class Ingest:
         self._away = StayAway(None if folder is None else folder / "stay_away.json", clock)
         self._maker: VenueMaker | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._began = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
@@ -136,24 +149,61 @@ class Ingest:
                 group=group,
             )
             self._group = group
+            self._began.set()
             await self.add(self._markets, self._marks)
+            await self._watch_over(group)
 
-    async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
+    async def _watch_over(self, group: asyncio.TaskGroup) -> None:
+        """From here on silence is noticed."""
+        standing: Sequence[Signal] = ()
+        if self._system is not None and self._signals is not None:
+            system, rules = self._system, list(STALE_RULES.values())
+            standing = await self._patiently(lambda: system.standing(rules))
+            self._herald = Herald(system, self._signals, mail=self._settings.silence.mail)
+            group.create_task(self._herald.run(), name="herald")
+        self._watch = Watch(
+            self._settings.silence,
+            clock=self._clock,
+            feeds=self._listened,
+            tell=self._tell,
+            renew=self.renew,
+            recent=self._recent,
+            standing=standing,
+        )
+        group.create_task(self._watch.run(), name="watch")
+
+    def _tell(self, signal: Signal) -> None:
+        if self._herald is not None:
+            self._herald.tell(signal)
+
+    def _listened(self) -> Iterable[tuple[MarketFeed, bool]]:
+        """Every feed, and whether its venue is being read."""
+        for live in self.venues:
+            relief = live.venue.relief
+            is_read = relief is None or not relief.paused
+            for feed in live.venue.feeds.values():
+                yield feed, is_read
+
+    async def add(
+        self, markets: Sequence[Market], marks: Mapping[int, Mark], settings: IngestSettings | None = None
+    ) -> None:
         """Listen to these too, from where their stored trades end; those listened to already are left alone.
 
-        The connections that stand take them up as far as the venue's limits allow.
+        The connections that stand take them up as far as the venue's limits allow. Waits for `run` to have begun.
+        `settings`: for venues that had none at the start.
         """
+        await self._began.wait()
         if self._maker is None or self._group is None:
-            raise RuntimeError("run() comes before add()")
+            raise RuntimeError("run() has made them")
         gaps = await self._ledgers()
-        for name, settings in self._settings.venues.items():
+        for name, venue in {**(settings or self._settings).venues, **self._settings.venues}.items():
             live = next((one for one in self.venues if one.venue.id == name), None)
             known = live.venue.feeds if live is not None else {}
             new = [market for market in markets if market.venue == name and market.id not in known]
-            if not settings.enabled or not new:
+            if not new:
                 continue
             if live is None:
-                live = self._maker.make(name, settings)
+                live = self._maker.make(name, venue)
                 self.venues.append(live)
             if self._suspects is not None:
                 for market in new:
@@ -217,9 +267,19 @@ class Ingest:
         """Per venue: connections, markets, counters, skew, holes."""
         suspects = self._suspects
         return {
-            "venues": {live.venue.id: venue_status(live) for live in self.venues},
+            "venues": {live.venue.id: venue_status(live, self._watch) for live in self.venues},
+            "stale": self.stale(),
+            "untold": 0 if self._herald is None else self._herald.waiting,
             "suspects": None if suspects is None else suspects.status(),
         }
+
+    def stale(self) -> dict[str, list[str]]:
+        """Markets whose silence is too long, with the channels concerned."""
+        watch = self._watch
+        if watch is None:
+            return {}
+        found = {feed.market.key: watch.stale_channels(feed.market.id) for feed, _ in self._listened()}
+        return {market: channels for market, channels in found.items() if channels}
 
     def trouble(self) -> str | None:
         """Only when no connection at all stands; one venue away is told by `status`."""
@@ -234,3 +294,8 @@ class Ingest:
             yield from samples(live)
         if self._suspects is not None:
             yield from self._suspects.samples()
+        if self._watch is not None:
+            yield from self._watch.samples(feed for feed, _ in self._listened())
+        if self._herald is not None:
+            yield Sample("untold", self._herald.waiting, "gauge", help="Watch signals waiting for the store")
+            yield Sample("untold_lost", self._herald.lost, help="Watch signals given up while the store was away")
