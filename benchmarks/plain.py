@@ -60,9 +60,28 @@ def coinbase(lines: Iterable[Line]) -> Counts:
     return Counts(natives, kinds.count("match") + kinds.count("last_match"), kinds.count("ticker"))
 
 
+def deribit(lines: Iterable[Line]) -> Counts:
+    pushed = [one["params"] for one in received(lines) if one.get("method") == "subscription"]
+    of = {kind: [one["data"] for one in pushed if one["channel"].startswith(kind)] for kind in ("trades.", "ticker.")}
+    natives = {one["channel"].split(".")[1] for one in pushed}
+    full = [one for one in of["ticker."] if one["best_bid_price"] and one["best_ask_price"]]
+    return Counts(natives, sum(map(len, of["trades."])), len(full))
+
+
 RECORDINGS: dict[str, tuple[str, Count]] = {
+    "binance/binance-20210417T163612Z.jsonl.gz": ("binance", binance),
     "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
     "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
+    "binance_us/binance_us-20210814T144513Z.jsonl.gz": ("binance_us", binance),
     "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
+    "deribit/deribit-20210722T224203Z.jsonl.gz": ("deribit", deribit),
 }
 """Recording -> the venue whose adapter reads it, and its count."""
+
+_AGGREGATED = "its trades are aggregated ones (aggTrade), a channel the adapter does not use"
+NOTES: dict[str, str] = {
+    "binance/binance-20210417T163612Z.jsonl.gz": _AGGREGATED,
+    "binance_us/binance_us-20210814T144513Z.jsonl.gz": _AGGREGATED,
+    "deribit/deribit-20210722T224203Z.jsonl.gz": "options; nothing was traded; a book with an empty side is no quote",
+}
+"""What a reader of the table should know of a recording."""

@@ -23,6 +23,16 @@ def test_what_is_no_symbol(text: str) -> None:
         canonical(text)
 
 
-def test_native_names() -> None:
-    names = {name: kind.native("BTC-USD") for name, kind in EXCHANGES.items()}
-    assert names == {"binance": "BTCUSD", "coinbase": "BTC-USD", "kraken": "BTC/USD"}
+@pytest.mark.parametrize(
+    ("venue", "native"),
+    [
+        ("binance", "BTCUSD"),
+        ("binance_us", "BTCUSD"),
+        ("coinbase", "BTC-USD"),
+        ("coinbase_advanced", "BTC-USD"),
+        ("deribit", "BTC_USD"),
+        ("kraken", "BTC/USD"),
+    ],
+)
+def test_native_names(venue: str, native: str) -> None:
+    assert EXCHANGES[venue].native("BTC-USD") == native
