@@ -98,6 +98,12 @@ class Run:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.service.port}"
 
+    async def ready(self) -> None:
+        """Wait until the service says it is ready."""
+        async with asyncio.timeout(60):
+            while (await self.get("/readyz")) != (200, {"ready": True, "troubles": {}}):
+                await asyncio.sleep(0.02)
+
     async def get(self, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as session, session.get(self.url + path) as answer:
             text = await answer.text()

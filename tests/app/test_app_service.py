@@ -36,7 +36,7 @@ async def test_from_start_to_signal_to_clean_stop_and_a_silent_second_start(
         async with running(settings, prepare=prepare) as run:
             await until(lambda: run.service.assembly.evaluation.status()["signals"] >= 3)  # type: ignore[union-attr]
             assert (await run.get("/healthz"))[0] == 200
-            assert await run.get("/readyz") == (200, {"ready": True, "troubles": {}})
+            await run.ready()
             _, status = await run.get("/status")
             assert {"loop", "database", "evaluation", "store", "maintenance", "delivery", "ingest", "training"} <= set(
                 status["parts"]
@@ -92,7 +92,7 @@ async def test_without_a_database_it_is_alive_and_says_why_it_is_not_ready_then_
                 pytest.skip("the server has another address now")
             await asyncio.wait_for(run.service.started.wait(), 60)
             await until(lambda: run.service.assembly.evaluation.trouble() is None)  # type: ignore[union-attr]
-            assert (await run.get("/readyz"))[0] == 200
+            await run.ready()
             run.stop.set()
             await asyncio.sleep(0.5)
         finally:

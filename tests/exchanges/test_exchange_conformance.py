@@ -123,11 +123,38 @@ def test_what_is_left_is_unsubscribed(venue: str) -> None:
     case = CASES[venue]
     exchange = subscribed(case)
     gone = [item for item in exchange.expected() if item.native == case.natives[-1]]
-    del exchange.markets[case.natives[-1]]
+    exchange.drop([case.natives[-1]])
+    assert case.natives[-1] not in exchange.markets
     sends = exchange.unsubscribe(gone)
     assert sends or case.why
     for send in sends:
         json.loads(send.frame)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_markets_come_and_go_on_a_living_connection(venue: str) -> None:
+    case = CASES[venue]
+    exchange = listen(case)
+    everything = list(exchange.markets.values())
+    exchange.drop(case.natives)
+    assert exchange.expected() == []
+    read(exchange, case.greeting)
+    for market in everything:
+        exchange.add([market])
+        sends = exchange.subscribe([item for item in exchange.expected() if item.native == market.native])
+        out = read(exchange, case.answer([send.frame for send in sends]))
+        assert market.native in {item.native for item in out if isinstance(item, Subscribed)}
+    for frame, rows in case.trades:
+        trades = [item for item in read(exchange, [frame]) if isinstance(item, Trade)]
+        assert [symbol_of(exchange, trade.market) for trade in trades] == [row.symbol for row in rows]
+    gone = everything[0]
+    exchange.drop([gone.native])
+    exchange.unsubscribe([item for item in subscribed(case).expected() if item.native == gone.native])
+    for frame, _ in [*case.trades, *case.quotes]:
+        out = []
+        with suppress(BadData):
+            exchange.receive(frame, SEEN, out)
+        assert not [item for item in out if isinstance(item, (Trade, Quote)) and item.market == gone.id]
 
 
 @pytest.mark.parametrize("venue", VENUES)

@@ -171,7 +171,7 @@ class CandleRequest(msgspec.Struct, frozen=True):
 
 
 class Exchange(ABC):
-    """One venue's protocol for a fixed set of markets on one connection. No I/O, no clock.
+    """One venue's protocol for the markets of one connection. No I/O, no clock.
 
     A new object for every connection: it may remember requests that await their answer.
     """
@@ -204,7 +204,18 @@ class Exchange(ABC):
 
     def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
         self.where = endpoints or self.endpoints
-        self.markets = {market.native: market for market in markets}
+        self.markets: dict[str, Market] = {}
+        """By native name."""
+        self.add(markets)
+
+    def add(self, markets: Sequence[Market]) -> None:
+        """Know these too; `subscribe` asks the venue for them. Tables made from the markets are kept up here."""
+        self.markets |= {market.native: market for market in markets}
+
+    def drop(self, natives: Collection[str]) -> None:
+        """Forget these; `unsubscribe` ends what the venue sends of them. Their frames may go on for a moment."""
+        for native in natives:
+            self.markets.pop(native, None)
 
     @staticmethod
     @abstractmethod
@@ -251,7 +262,7 @@ class Exchange(ABC):
 
     @abstractmethod
     def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
-        """The messages that end `gone`, already taken off `markets`."""
+        """The messages that end `gone`, after `drop`."""
 
     @abstractmethod
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:

@@ -138,11 +138,24 @@ class Binance(Exchange):
     history_interval = 0.4  # weight 25 of 6,000 a minute
 
     def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
-        super().__init__(markets, endpoints)
-        self._trades = {f"{market.native.lower()}@trade".encode(): market for market in markets}
-        self._books = {f"{market.native.lower()}@bookTicker".encode(): market for market in markets}
+        self._trades: dict[bytes, Market] = {}
+        self._books: dict[bytes, Market] = {}
         self._pending: dict[int, list[Subscription]] = {}
         self._ids = count(1)
+        super().__init__(markets, endpoints)
+
+    def add(self, markets: Sequence[Market]) -> None:
+        """Its streams' names too."""
+        super().add(markets)
+        self._trades |= {_stream(market.native, "trade"): market for market in markets}
+        self._books |= {_stream(market.native, "bookTicker"): market for market in markets}
+
+    def drop(self, natives: Collection[str]) -> None:
+        """Its streams' names too."""
+        super().drop(natives)
+        for native in natives:
+            self._trades.pop(_stream(native, "trade"), None)
+            self._books.pop(_stream(native, "bookTicker"), None)
 
     @staticmethod
     def native(symbol: str) -> str:
@@ -295,6 +308,10 @@ class Binance(Exchange):
             for row in rows
         ]
         return within(candles, request)
+
+
+def _stream(native: str, channel: str) -> bytes:
+    return f"{native.lower()}@{channel}".encode()
 
 
 def _request(method: str, streams: Sequence[str], number: int) -> Send:
