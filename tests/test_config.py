@@ -95,7 +95,7 @@ def test_a_setting_whose_name_ends_in_file_is_itself(monkeypatch: pytest.MonkeyP
         ("[gateway]\nprot = 1", "did you mean gateway.port?"),
         ("[gatway]\nport = 1", "did you mean gateway?"),
         ('[ingest.venues.kraken]\nsymbls = ["BTC-USD"]', "did you mean ingest.venues.kraken.symbols?"),
-        ('[ingest.venues.krakn]\nsymbols = ["BTC-USD"]', "unknown venue 'krakn'; known: binance, coinbase, kraken"),
+        ('[ingest.venues.krakn]\nsymbols = ["BTC-USD"]', "unknown venue 'krakn'; known: binance, "),
         ('[ingest.venues.kraken]\nsymbols = ["BTC USD!"]', "ingest.venues: Value error, kraken: "),
         ('[gateway]\nport = "many"', "gateway.port: Input should be a valid integer"),
         ('[gateway]\nport = "many"', '(given: "many")'),

@@ -23,13 +23,14 @@ from pricewatch.app.links import (
     TickInlet,
 )
 from pricewatch.app.stages import Stages
-from pricewatch.app.wiring import Store
+from pricewatch.app.wiring import Store, instrument_lists
 from pricewatch.bus.redis_streams import RedisBus
 from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market
 from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import SignalSink
@@ -101,6 +102,7 @@ class Assembly:
             if sink is not None:
                 self._sinks.add(sink)
         self.ingest: Ingest | None = None
+        self.directory = Directory(settings.ingest, instrument_lists(settings), clock)
 
     @property
     def port(self) -> int | None:
@@ -190,6 +192,9 @@ class Assembly:
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
+        if "ingest" in self._roles:
+            await self.directory.look_up()
+            self.add_parts(self.directory)
         await self._patiently("markets", self._register)
         if self._bus is not None:
             self.add_parts(self._bus)
@@ -209,7 +214,7 @@ class Assembly:
         await self._start_inlets(stages)
 
     async def _register(self) -> None:
-        self.markets = await self.store.catalog.register(listings(self.settings.ingest))
+        self.markets = await self.store.catalog.register(listings(self.settings.ingest, self.directory))
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Try again while the database is away: a start waits for it as long as it takes."""

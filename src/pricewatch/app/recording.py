@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.wiring import instrument_lists
 from pricewatch.config import Settings
 from pricewatch.domain.market import Market, Tick, Trade
 from pricewatch.domain.time import to_datetime
 from pricewatch.ingest.capture import Recorder
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.ticks import Gap
 from pricewatch.telemetry.logs import configure
@@ -59,9 +61,11 @@ async def record(settings: Settings, folder: Path, span: int | None) -> dict[str
     stamp = to_datetime(clock.now()).strftime("%Y%m%dT%H%M%SZ")
     recorder = Recorder(folder / f"pricewatch-{stamp}.jsonl.gz")
     counts = _Counting()
+    directory = Directory(settings.ingest, instrument_lists(settings), clock)
+    await directory.look_up()
     markets = [
         Market(number, listing.venue, listing.symbol, listing.native, listing.step)
-        for number, listing in enumerate(listings(settings.ingest), 1)
+        for number, listing in enumerate(listings(settings.ingest, directory), 1)
     ]
     ingest = Ingest(
         settings.ingest, markets, sink=counts, clock=clock, marks={}, gaps=_NoLedger(), candles=None, tap=recorder

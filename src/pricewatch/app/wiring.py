@@ -13,6 +13,7 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
+from pricewatch.ingest.instruments import Lists
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
@@ -105,6 +106,11 @@ def embedded(settings: Settings) -> EmbeddedPostgres | None:
     if settings.database.url.get_secret_value():
         return None
     return EmbeddedPostgres(database_folder(settings), settings.database.embedded)
+
+
+def instrument_lists(settings: Settings) -> Lists:
+    """Where venues' lists of markets are kept."""
+    return Lists(settings.app.data / "instruments")
 
 
 def database_folder(settings: Settings) -> Path:

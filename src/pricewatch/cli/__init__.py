@@ -8,6 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.people import user
 from pricewatch.cli.rules import rules
@@ -43,7 +44,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, simulate, replay, record):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record):
     app.command(command)
 for group in (config, rules, user):
     app.command(group)

@@ -7,15 +7,19 @@ key here, `trades` does not but holds the newest 1,000 of a symbol only. What li
 from __future__ import annotations
 
 from pricewatch.domain.market import Market
-from pricewatch.exchanges.base import Endpoints, HistoryPage, HistoryRequest
+from pricewatch.exchanges.base import Endpoints, HistoryPage, HistoryRequest, Request
 from pricewatch.exchanges.binance import Binance
 
 
 class BinanceUS(Binance):
-    """As `Binance` but for its addresses and its trade history."""
+    """As `Binance` but for its addresses, its trade history and one option of its list."""
 
     id = "binance_us"
     endpoints = Endpoints(socket="wss://stream.binance.us:9443", rest="https://api.binance.us")
+
+    def instrument_requests(self) -> list[Request]:
+        """Every symbol in one answer."""
+        return [Request(f"{self.where.rest}/api/v3/exchangeInfo")]
 
     def history_request(
         self,

@@ -21,6 +21,7 @@ from pricewatch.ingest.candles import is_sound
 from pricewatch.ingest.counters import Counters
 from pricewatch.ingest.feed import MarketFeed
 from pricewatch.ingest.history import VenueHistory
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
 from pricewatch.ingest.pace import Pace
 from pricewatch.ingest.refill import Refiller, Wanted
@@ -42,13 +43,13 @@ Connect = Callable[[Options], Connector]
 """Makes a venue's connector."""
 
 
-def listings(settings: IngestSettings) -> list[Listing]:
-    """Every market the settings ask for, for the catalog to number."""
+def listings(settings: IngestSettings, directory: Directory | None = None) -> list[Listing]:
+    """Every market the settings ask for, for the catalog to number; without those a venue says it does not have."""
+    asked = [(name, symbol) for name, venue in settings.venues.items() if venue.enabled for symbol in venue.symbols]
     return [
-        Listing(name, symbol, EXCHANGES[name].native(symbol), EXCHANGES[name].step)
-        for name, venue in settings.venues.items()
-        if venue.enabled
-        for symbol in venue.symbols
+        Listing(name, symbol, native, EXCHANGES[name].step)
+        for name, symbol in asked
+        if (native := directory.native(name, symbol) if directory else EXCHANGES[name].native(symbol)) is not None
     ]
 
 
