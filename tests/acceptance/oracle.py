@@ -257,12 +257,24 @@ class Market:
         return band.at(self.now or one.at) if band else None
 
 
+def _suspect(watch: Watch, market: Market, one: Print) -> None:
+    """An unconfirmed print: a price for those who asked for such, and for nobody else; it leaves nothing behind."""
+    if market.now is None or not (watch.policy.get("suspect") and watch.armed and watch.reads_price):
+        return
+    watch.timer(None, None if one.flags & LATE else one.seen, one.seen)
+    if one.seen > watch.rule.from_seen:
+        watch.look(one, market.now, market.prior, {"price": one.price})
+
+
 def _watch(
     watch: Watch, prints: list[Print], bands: list[Band], scores: dict[tuple[str, int], float], end_seen: int | None
 ) -> list[Expected]:
     market = Market(bands)
     for one in prints:
-        if one.flags & (HISTORY | SUSPECT) or (market.now is not None and one.at < market.now - GRACE):
+        if one.flags & HISTORY or (market.now is not None and one.at < market.now - GRACE):
+            continue
+        if one.flags & SUSPECT:
+            _suspect(watch, market, one)
             continue
         in_order = market.now is None or one.at >= market.now
         watch.timer(one.at if in_order else None, None if one.flags & LATE else one.seen, one.seen)

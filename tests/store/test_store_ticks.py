@@ -15,6 +15,7 @@ from pricewatch.ports.ticks import (
     GapLedger,
     History,
     Listing,
+    RecentTrades,
     Sequenced,
     TickLog,
     TickWriter,
@@ -31,7 +32,7 @@ START = 1_700_000_000_000_000 - 1_700_000_000_000_000 % DAY
 MILLIS, MICROS, HASHED = 1, 2, 3
 
 
-class Past(History, CandleImport, Protocol):
+class Past(History, CandleImport, RecentTrades, Protocol):
     """What one keeper does for both ports."""
 
 
@@ -157,11 +158,25 @@ class HistoryPromises:
                 trade(MICROS, 2, START + 9),
                 trade(MICROS, 3, START + 4),
                 trade(HASHED, 1, START, flags=int(Flag.HISTORY)),
+                trade(MICROS, 4, START + 9, flags=int(Flag.SUSPECT)),
             ],
         )
         assert await past.last(10**17) == {MILLIS: placed[1], MICROS: placed[3]}
         assert await past.last(placed[2].seen) == {MILLIS: placed[1], MICROS: placed[2]}
         assert await past.last(1) == {}
+
+    async def test_recent_trades_come_in_our_order_with_their_flags(self, writer: TickWriter, past: Past) -> None:
+        placed = await store(
+            writer,
+            [
+                trade(MICROS, 3, START + 9),
+                trade(MICROS, 1, START),
+                trade(MICROS, 2, START + 5, flags=int(Flag.SUSPECT)),
+                trade(MILLIS, 7, START),
+            ],
+        )
+        assert await past.recent([MICROS, MILLIS, HASHED], 2) == {MICROS: [placed[0], placed[2]], MILLIS: [placed[3]]}
+        assert await past.recent([], 2) == {}
 
     async def test_trades_of_a_stretch_of_time(self, writer: TickWriter, past: Past) -> None:
         placed = await store(writer, [trade(MILLIS, 999 + n, START + n // 2 * 1_000) for n in range(10)])

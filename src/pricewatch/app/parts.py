@@ -28,7 +28,7 @@ from pricewatch.bus.redis_streams import RedisBus
 from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.market import Market
+from pricewatch.domain.market import Market, Trade
 from pricewatch.gateway.app import Gateway, Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.worker import Ingest, listings
@@ -267,6 +267,7 @@ class Assembly:
             marks=await self._marks(),
             gaps=store.gaps,
             candles=store.history,
+            recent=await self._recent(),
         )
         self.add_parts(self.ingest)
         stages.start("ingest", self.ingest.run())
@@ -278,6 +279,18 @@ class Assembly:
             found.update(await self.store.history.marks([market.id for market in self.markets]))
 
         await self._patiently("marks", read)
+        return found
+
+    async def _recent(self) -> Mapping[int, Sequence[Trade]]:
+        """What the next prices are compared with: twice what is needed, for some are not in order or suspect."""
+        wanted = 2 * self.settings.ingest.suspects.window
+        found: dict[int, Sequence[Trade]] = {}
+
+        async def read() -> None:
+            rows = await self.store.history.recent([market.id for market in self.markets], wanted)
+            found.update((market, [one.trade for one in newest]) for market, newest in rows.items())
+
+        await self._patiently("recent", read)
         return found
 
     async def _start_inlets(self, stages: Stages) -> None:

@@ -25,6 +25,8 @@ from pricewatch.models.registry import ONLINE
 from pricewatch.rules.lifecycle import NEW, Moment, Verdict, expire, step
 
 _STORED_ONLY = int(Flag.HISTORY | Flag.SUSPECT)
+_HISTORY = int(Flag.HISTORY)
+_SUSPECT = int(Flag.SUSPECT)
 _LATE = int(Flag.LATE)
 _KEY = attrgetter("key")
 
@@ -130,13 +132,14 @@ class Engine:
         """The next trade in the order.
 
         With `evaluate=False` it is a restart's history: numbers, windows, bars and models move, rules become armed,
-        nothing is judged. Trades flagged as history or suspect change nothing; trades older than the market's last
-        by more than the grace neither. Raises `KeyError` for a market never added.
+        nothing is judged. Trades flagged as history change nothing, suspects only rules that count them; trades
+        older than the market's last by more than the grace change nothing. Raises `KeyError` for a market never added.
         """
         if seen >= self._due.next:
             self.advance(seen)
         market = self._markets[trade.market]
         if trade.flags & _STORED_ONLY:
+            self._suspect(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
             return
         at, price = trade.at, trade.price
         if at < market.at:
@@ -268,6 +271,22 @@ class Engine:
         market.price.glance(trade.price, touched)
         self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
+    def _suspect(
+        self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
+    ) -> None:
+        """Judged like a trade out of order, by rules on the price that count such prints; nothing else moves."""
+        if not evaluate or trade.flags & _HISTORY or trade.at < market.at - self._grace or not market.at:
+            return
+        touched: list[Instance] = []
+        market.price.glance(trade.price, touched)
+        wanted = market.take_armed(market.price)
+        for instance in touched:
+            if instance.active.rule.policy.suspect:
+                wanted.append(instance)
+            else:
+                market.price.place(instance)
+        self._judge_all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
+
     def _judge_all(self, market: MarketState, touched: list[Instance], cause: Cause) -> None:
         if len(touched) > 1:
             touched.sort(key=_KEY)
@@ -361,4 +380,5 @@ def _cause(trade: Trade, at: int, seen: int, *, late: bool, replay: bool) -> Cau
         trade=True,
         late=late or bool(trade.flags & _LATE),
         replay=replay,
+        suspect=bool(trade.flags & _SUSPECT),
     )

@@ -29,6 +29,7 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     trade: bool
     late: bool = False
     replay: bool = False
+    suspect: bool = False
 
 
 def signal(
@@ -60,6 +61,7 @@ def signal(
         since=instance.state.since if direction is Direction.FIRED else before.since,
         evidence=evidence(state, instance, cause),
         late=cause.late,
+        suspect=cause.suspect,
         replay=cause.replay,
         model=_model(state, instance, model),
         channels=policy.channels if told else (),

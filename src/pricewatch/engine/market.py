@@ -109,6 +109,13 @@ class MarketState:
         self.arm_seen = self.unarmed_seen = min((i.active.effective_seen for i in self.fresh), default=NEVER)
         return taken
 
+    def take_armed(self, index: LevelIndex) -> list[Instance]:
+        """The fresh rules on `index` that count suspects and have seen a trade: a restart left them awake."""
+        taken = [i for i in self.fresh if i.index is index and i.state.armed and i.active.rule.policy.suspect]
+        for instance in taken:
+            del self.fresh[instance]
+        return taken
+
     def park(self, seen: int) -> None:
         """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
         if len(self.fresh) < sum(len(index.members) for index in self.indexes.values()):

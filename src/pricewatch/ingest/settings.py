@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pricewatch.domain.errors import Invalid
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.exchanges.symbols import canonical
+from pricewatch.ingest.quality import SuspectSettings
 
 
 class VenueSettings(BaseModel):
@@ -108,6 +109,7 @@ class IngestSettings(BaseModel):
     instruments_timeout: float = Field(
         default=10.0, gt=0, description="Seconds a start waits for a venue's list of markets before it goes on without."
     )
+    suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {
             "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),

@@ -11,7 +11,7 @@ import aiohttp
 import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
-from pricewatch.domain.market import Market
+from pricewatch.domain.market import Market, Trade
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.engine.gate import Limits
 from pricewatch.exchanges.base import Endpoints, Exchange
@@ -30,6 +30,7 @@ from pricewatch.ingest.sequence import Hole
 from pricewatch.ingest.sequence import Sequence as Ids
 from pricewatch.ingest.session import Tap, Venue
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
+from pricewatch.ingest.suspects import Suspects
 from pricewatch.ingest.transport.choice import connector
 from pricewatch.ingest.transport.options import Options
 from pricewatch.ports.clock import Clock
@@ -68,15 +69,19 @@ class Ingest:
         marks: Mapping[int, Mark],
         gaps: GapLedger,
         candles: CandleImport | None = None,
+        recent: Mapping[int, Sequence[Trade]] | None = None,
         connect: Connect | None = None,
         tap: Tap | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         luck: Callable[[], float] = random.random,
     ) -> None:
+        """`recent`: each market's newest stored trades in their order, what its next prices are compared with."""
         self.venues: list[LiveVenue] = []
         self._settings = settings
         self._markets = markets
         self._sink = sink
+        self._recent = recent or {}
+        self._suspects: Suspects | None = None
         self._clock = clock
         self._marks = marks
         self._gaps = gaps
@@ -89,6 +94,25 @@ class Ingest:
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
         open_gaps = await self._open_gaps()
+        if self._settings.suspects.enabled:
+            self._doubt()
+        try:
+            await self._run(open_gaps)
+        finally:
+            if self._suspects is not None:
+                self._suspects.flush()
+
+    def _doubt(self) -> None:
+        """From here on doubtful prints wait in front of the sink."""
+        self._sink = self._suspects = Suspects(
+            self._sink,
+            self._settings.suspects.doubts(),
+            [market.id for market in self._markets],
+            later=asyncio.get_running_loop().call_later,
+            recent=self._recent,
+        )
+
+    async def _run(self, open_gaps: Sequence[tuple[int, Gap]]) -> None:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
@@ -239,7 +263,11 @@ class Ingest:
 
     def status(self) -> Mapping[str, Any]:
         """Per venue: connections, markets, counters, skew, holes."""
-        return {"venues": {live.venue.id: venue_status(live) for live in self.venues}}
+        suspects = self._suspects
+        return {
+            "venues": {live.venue.id: venue_status(live) for live in self.venues},
+            "suspects": None if suspects is None else suspects.status(),
+        }
 
     def trouble(self) -> str | None:
         """Only when no connection at all stands; one venue away is told by `status`."""
@@ -252,3 +280,5 @@ class Ingest:
         """Counters and gauges by venue."""
         for live in self.venues:
             yield from samples(live)
+        if self._suspects is not None:
+            yield from self._suspects.samples()

@@ -116,7 +116,7 @@ class History(Protocol):
         ...
 
     async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        """Per market the newest trade in the order with `seen <= upto` (not flagged as history)."""
+        """Per market the newest trade in the order with `seen <= upto` (neither history nor suspect)."""
         ...
 
     async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
@@ -128,6 +128,14 @@ class History(Protocol):
 
         Own trades first; minutes without own trades are filled from imported venue candles.
         """
+        ...
+
+
+class RecentTrades(Protocol):
+    """What a market's next prices are compared with."""
+
+    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
+        """Each market's `limit` newest trades by the venue's time, in their order."""
         ...
 
 

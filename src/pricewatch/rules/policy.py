@@ -43,6 +43,10 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     severity: Severity = "info"
     channels: Annotated[list[str], msgspec.Meta(description="Channels beside the feed: 'email'.", max_length=8)] = []
     mail_on_clear: Annotated[bool, msgspec.Meta(description="Use the channels for the end as well.")] = False
+    suspect: Annotated[
+        bool,
+        msgspec.Meta(description="Count unconfirmed prints far off the recent prices as well (price levels only)."),
+    ] = False
 
 
 class Policy(msgspec.Struct, frozen=True, gc=False):
@@ -55,6 +59,7 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     severity: str = "info"
     channels: tuple[str, ...] = ()
     mail_on_clear: bool = False
+    suspect: bool = False
 
 
 class Back(msgspec.Struct, frozen=True):
@@ -122,4 +127,5 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         severity=document.severity,
         channels=tuple(dict.fromkeys(document.channels)),
         mail_on_clear=document.mail_on_clear,
+        suspect=document.suspect,
     )

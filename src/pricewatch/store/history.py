@@ -40,12 +40,20 @@ class PostgresHistory:
         }
 
     async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        """Per market the newest trade in the order with `seen <= upto` (not flagged as history).
+        """Per market the newest trade in the order with `seen <= upto` (no history, no suspect).
 
         Looked for among the market's 256 newest by the venue's time.
         """
         found = [sequenced(row, self._steps) for row in await self._ticks.fetch(SQL["last"], upto)]
         return {one.trade.market: one for one in found}
+
+    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
+        """Each market's `limit` newest trades by the venue's time, in their order; nothing for one without any."""
+        found: dict[int, list[Sequenced]] = {}
+        for row in await self._ticks.fetch(SQL["recent"], list(markets), limit):
+            one = sequenced(row, self._steps)
+            found.setdefault(one.trade.market, []).append(one)
+        return found
 
     async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
         """Trades with `start <= at < end`, oldest first."""

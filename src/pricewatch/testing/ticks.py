@@ -120,9 +120,16 @@ class MemoryTicks:
         return {market: _mark(market, newest) for market, newest in found.items() if newest}
 
     async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        """Per market the newest trade in the order with `seen <= upto` (not flagged as history)."""
+        """Per market the newest trade in the order with `seen <= upto` (neither history nor suspect)."""
         self._reach()
-        return {one.trade.market: one for one in self.stored if one.seen <= upto and not one.trade.flags & Flag.HISTORY}
+        unwanted = Flag.HISTORY | Flag.SUSPECT
+        return {one.trade.market: one for one in self.stored if one.seen <= upto and not one.trade.flags & unwanted}
+
+    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
+        """Each market's `limit` newest trades by the venue's time, in their order."""
+        self._reach()
+        newest = {market: self._of(market)[-limit:] for market in markets}
+        return {market: sorted(found, key=lambda one: one.seen) for market, found in newest.items() if found}
 
     async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
         """Trades with `start <= at < end`, oldest first."""

@@ -42,11 +42,19 @@ ORDER BY instrument_id;
 SELECT t.* FROM instrument i CROSS JOIN LATERAL (
     SELECT * FROM (
         SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
-        WHERE instrument_id = i.id AND seen <= $1 AND (flags & 4) = 0
+        WHERE instrument_id = i.id AND seen <= $1 AND (flags & 5) = 0
         ORDER BY ts DESC, trade_id DESC LIMIT 256
     ) newest
     ORDER BY seen DESC LIMIT 1
 ) t;
+
+-- name: recent
+SELECT t.* FROM unnest($1::int[]) AS i (id) CROSS JOIN LATERAL (
+    SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
+    WHERE instrument_id = i.id
+    ORDER BY ts DESC, trade_id DESC LIMIT $2
+) t
+ORDER BY seen, instrument_id;
 
 -- name: trades
 SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
