@@ -8,7 +8,7 @@ import pytest
 
 from pricewatch.domain.errors import BadData, Refused, Unavailable
 from pricewatch.exchanges.base import Instrument
-from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.listing import Listed, absent, instruments
 from pricewatch.exchanges.registry import EXCHANGES
 
 RECORDED = [
@@ -102,3 +102,11 @@ def test_deribit_lists_contracts_and_pairs_but_neither_options_nor_linear_contra
     ]
     with pytest.raises(Refused, match="-32602 Invalid params"):
         exchange.parse_instruments([b'{"error":{"code":-32602,"message":"Invalid params"}}'])
+
+
+def test_what_looks_like_an_unknown_symbol() -> None:
+    known = [Instrument("", symbol) for symbol in ("BTC-USD", "BTC-USDT", "ETH-USD")] + [
+        Instrument("", "BTC-USDD", active=False)
+    ]
+    assert absent("kraken", "BTC-USDX", known) == "kraken has no 'BTC-USDX'; did you mean 'BTC-USD', 'BTC-USDT'?"
+    assert absent("kraken", "Q-Z", known) == "kraken has no 'Q-Z'; 'pricewatch markets kraken' lists what it has"

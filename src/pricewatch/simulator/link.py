@@ -10,7 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from pricewatch.simulator.faults import Faults
-from pricewatch.simulator.session import Session
+from pricewatch.simulator.session import Session, Stamp
 
 _SEND_BUFFER = 262_144
 
@@ -68,13 +68,14 @@ class Link:
 class Crowd:
     """All links of one venue, by topic."""
 
-    def __init__(self) -> None:
+    def __init__(self, stamp: Stamp | None = None) -> None:
         self.links: set[Link] = set()
         self.sent = 0
         """Frames written or queued, each counted once a client."""
         self.lost = 0
         """Frames nobody listened to."""
         self._topics: defaultdict[str, set[Link]] = defaultdict(set)
+        self._stamp = stamp
 
     def join(self, link: Link) -> None:
         """Know a client and its topics."""
@@ -109,13 +110,19 @@ class Crowd:
         """Whether anybody listens to anything."""
         return bool(self._topics)
 
+    def answer(self, link: Link, frame: bytes) -> None:
+        """Queue a frame for one client."""
+        link.put(framed(frame if self._stamp is None else self._stamp(link.session, frame)))
+
     def send(self, topic: str, frame: bytes, *, trade: bool = False) -> None:
         """Queue a frame for everybody who listens to the topic."""
         links = self._topics.get(topic)
         if not links:
             return
-        whole = framed(frame)
+        whole = framed(frame) if self._stamp is None else b""
         for link in links:
+            if self._stamp is not None:
+                whole = framed(self._stamp(link.session, frame))
             if trade and link.faults.framing:
                 for survivor in link.faults.frames(whole):
                     link.put(survivor)

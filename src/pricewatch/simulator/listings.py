@@ -45,9 +45,14 @@ class Listing(msgspec.Struct, frozen=True):
         return float(f"1e-{self.decimals}")
 
     @property
+    def inverse(self) -> bool:
+        """A contract whose sizes are in USD."""
+        return self.venue == "deribit" and "_" not in self.native
+
+    @property
     def size(self) -> float:
         """A typical trade."""
-        return _TURNOVER / self.price
+        return _TURNOVER if self.inverse else _TURNOVER / self.price
 
     @property
     def level(self) -> float:
@@ -65,7 +70,7 @@ def listed(venue: str, symbol: str) -> Listing:
 
 def recognised(venue: str, native: str) -> Listing:
     """The market behind a native name met in a capture."""
-    if venue == "binance":
+    if venue in {"binance", "binance_us"}:
         quote = next((known for known in _QUOTES if native.endswith(known) and native != known), native[-3:])
         base = native.removesuffix(quote)
     else:
@@ -77,6 +82,11 @@ def _listing(venue: str, base: str, quote: str, price: float) -> Listing:
     decimals = 2 if price >= 20 else 4 if price >= 0.5 else 5
     if venue == "kraken" and price >= 20_000:
         decimals = 1
-    native = {"binance": f"{base}{quote}", "kraken": f"{base}/{quote}"}.get(venue, f"{base}-{quote}")
-    lot, step = (5, 1_000) if venue == "binance" else (8, 1)
+    between = {"binance": "", "binance_us": "", "kraken": "/", "deribit": "_"}.get(venue, "-")
+    if venue == "deribit" and (quote == "PERPETUAL" or quote[:1].isdecimal()):
+        between = "-"  # a contract
+    native = f"{base}{between}{quote}"
+    lot, step = {"binance": (5, 1_000), "binance_us": (5, 1_000), "deribit": (4, 1_000)}.get(venue, (8, 1))
+    if venue == "deribit" and between == "-":
+        lot = 0
     return Listing(venue, base, quote, native, decimals, lot, price, step)

@@ -19,17 +19,28 @@ from pricewatch.simulator.ledger import Ledger
 from pricewatch.simulator.link import Crowd, Link, framed
 from pricewatch.simulator.programme import Event
 from pricewatch.simulator.rest import RestServer
-from pricewatch.simulator.session import Answer, Session, Venue, VenueFactory
+from pricewatch.simulator.session import Answer, Session, Stamp, Venue, VenueFactory
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.tape import Item, Live, SeededTape, Tape
 from pricewatch.simulator.venues.binance import Binance, shutdown_frame
+from pricewatch.simulator.venues.binance_us import BinanceUS
 from pricewatch.simulator.venues.coinbase import Coinbase
+from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
+from pricewatch.simulator.venues.deribit import Deribit
 from pricewatch.simulator.venues.kraken import Kraken
 from pricewatch.telemetry.metrics import Sample
 
 log = structlog.get_logger(__name__)
 
-VENUES: dict[str, VenueFactory] = {Coinbase.id: Coinbase, Kraken.id: Kraken, Binance.id: Binance}
+VENUES: dict[str, VenueFactory] = {
+    Binance.id: Binance,
+    BinanceUS.id: BinanceUS,
+    Coinbase.id: Coinbase,
+    CoinbaseAdvanced.id: CoinbaseAdvanced,
+    Deribit.id: Deribit,
+    Kraken.id: Kraken,
+}
+STAMPS: dict[str, Stamp] = {CoinbaseAdvanced.id: CoinbaseAdvanced.stamp}
 
 _BATCH = 500
 _SHORTEST, _LONGEST = 0.001, 0.02
@@ -77,7 +88,7 @@ class SimulatorServer:
 
     def _house(self, venue: str) -> House:
         mine = {key: ledger for key, ledger in self._ledgers.items() if ledger.listing.venue == venue}
-        return House(VENUES[venue](mine, self._settings), Crowd())
+        return House(VENUES[venue](mine, self._settings), Crowd(STAMPS.get(venue)))
 
     async def start(self) -> Addresses:
         """Listen; raises `Unavailable` where a port is taken."""
@@ -149,7 +160,7 @@ class SimulatorServer:
 
     async def _answer(self, house: House, link: Link, answer: Answer) -> None:
         for frame in answer.frames:
-            link.put(framed(frame))
+            house.crowd.answer(link, frame)
         house.crowd.follow(link)
         link.flush(self.now())
         if answer.close is not None:
@@ -168,7 +179,7 @@ class SimulatorServer:
     def _beat(self, house: House, link: Link, now: int, passed: float) -> None:
         answer = house.venue.beat(link.session, now)
         for frame in answer.frames:
-            link.put(framed(frame))
+            house.crowd.answer(link, frame)
         link.flush(now)
         if answer.ping is not None:
             self._spawn(self._ping(link, answer.ping))
@@ -264,7 +275,7 @@ class SimulatorServer:
             if venue in {None, name}:
                 for link in list(house.crowd.links):
                     count += 1
-                    if notice and name == "binance":
+                    if notice and name in {"binance", "binance_us"}:
                         link.put(framed(shutdown_frame(self.now())))
                         link.flush(self.now())
                     if clean:

@@ -36,6 +36,12 @@ class Session(msgspec.Struct, gc=True):
     pinged: int = 0
     window: int = 0
     messages: int = 0
+    numbered: int = 0
+    """Frames that carry a number so far."""
+    every: int = 0
+    """Seconds between heartbeats, where the client asked for them."""
+    owing: int = 0
+    """Heartbeats the client has not answered."""
 
 
 class Reply(msgspec.Struct):
@@ -56,6 +62,10 @@ class Audience(Protocol):
     def send(self, topic: str, frame: bytes, *, trade: bool = False) -> None:
         """Send to everybody who listens to it."""
         ...
+
+
+Stamp = Callable[[Session, bytes], bytes]
+"""Makes a frame what one connection gets, for a venue that numbers the messages of each connection."""
 
 
 class Venue(Protocol):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-VenueName = Literal["coinbase", "kraken", "binance"]
+VenueName = Literal["coinbase", "kraken", "binance", "binance_us", "coinbase_advanced", "deribit"]
 Speed = float | Literal["max"]
 
 _MARKETS: dict[VenueName, tuple[str, ...]] = {
