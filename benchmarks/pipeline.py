@@ -16,7 +16,7 @@ from benchmarks import rig
 from benchmarks.naive import NaiveRule, NaiveService
 from benchmarks.rig import Load, Outcome
 from benchmarks.source import made
-from pricewatch.simulator.listings import listed
+from pricewatch.simulator.registry import listed
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.settings import EmbeddedSettings
 

@@ -28,7 +28,7 @@ from pricewatch.accounts.tokens import mint
 from pricewatch.app.wiring import open_store
 from pricewatch.config import load
 from pricewatch.domain.account import Role
-from pricewatch.simulator.listings import listed
+from pricewatch.simulator.registry import listed
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
 

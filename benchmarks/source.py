@@ -7,24 +7,22 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pricewatch.domain.market import Market
 from pricewatch.exchanges.base import Exchange
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.simulator.market import Sweep
+from pricewatch.simulator.registry import VENUES
+from pricewatch.simulator.session import Live
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.tape import SeededTape
-from pricewatch.simulator.venues.binance import Binance
-from pricewatch.simulator.venues.coinbase import Coinbase
-from pricewatch.simulator.venues.kraken import Kraken
 
 START = 1_800_000_000_000_000
 _RECORDINGS = {
     "binance": ("binance/binance-btcusdt-20240808T235413Z.jsonl.gz", ("BTC-USDT",)),
 }
 _SYMBOLS = {"binance": ("BTC-USDT",), "coinbase": ("BTC-USD", "ETH-USD"), "kraken": ("BTC-USD", "SOL-USD")}
-_MAKERS = {"binance": Binance, "coinbase": Coinbase, "kraken": Kraken}
 
 
 class Frames(NamedTuple):
@@ -72,11 +70,11 @@ def made(venue: str, count: int, symbols: tuple[str, ...]) -> Frames:
         }
     )
     tape = SeededTape(settings, start=START)
-    venue_side: Any = _MAKERS[venue](tape.ledgers, settings)
+    venue_side = VENUES[venue](tape.ledgers, settings)
     collector = _Collector()
     while len(collector.frames) < count:
         for item in tape.take(START + 86_400_000_000, 100, heard=True):
-            if hasattr(item, "event") and isinstance(item.event, Sweep):
+            if isinstance(item, Live) and isinstance(item.event, Sweep):
                 venue_side.publish(item, collector)
     return Frames(collector.frames[:count], "made by the simulator", symbols)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
 
 import msgspec
 import pytest
-from tests.simulator.sim_support import START, seeded
+from tests.simulator.sim_support import START, connect, seeded, serving
 from tests.simulator.test_sim_frames import Listener, load, recorded, shape
 
+from pricewatch.simulator.capture import load as loaded
+from pricewatch.simulator.session import Live
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live, SeededTape
+from pricewatch.simulator.tape import SeededTape
 from pricewatch.simulator.venues.binance_us import BinanceUS
 
 MARKETS = {"markets": {"binance_us": ("BTC-USD", "MANA-USD")}}
@@ -49,3 +52,16 @@ def test_older_trades_want_a_key() -> None:
     assert venue.rest("/api/v3/historicalTrades", query, START).status == 401
     reply = venue.rest("/api/v3/trades", {"symbol": "BTCUSD", "limit": "3"}, START)
     assert [row["id"] for row in reply.body] == [one.id for one in venue._ledgers["BTCUSD"].newest(3)]
+
+
+@pytest.mark.shared
+async def test_its_recording_comes_back(shared: Path) -> None:
+    file = shared / "data/binance_us/binance_us-20210814T144513Z.jsonl.gz"
+    settings = SimulatorSettings(speed="max")
+    (tape,) = loaded([file], settings)
+    theirs = [frame["data"] for frame in recorded(file) if frame["stream"] == "manausd@bookTicker"]
+    async with serving(settings, [tape]) as running:
+        address = f"{running.addresses.ws}/binance_us/ws/manausd@bookTicker"
+        async with connect(address) as socket, asyncio.timeout(60):
+            ours = [load(str(await socket.recv())) for _ in theirs]
+    assert (tape.name, ours) == ("binance_us", theirs)

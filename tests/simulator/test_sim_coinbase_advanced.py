@@ -11,9 +11,10 @@ import pytest
 from tests.simulator.sim_support import START, connect, seeded, serving
 from tests.simulator.test_sim_frames import Listener, example, load, shape
 
-from pricewatch.simulator.session import Answer, Session
+from pricewatch.simulator.capture import load as loaded
+from pricewatch.simulator.session import Answer, Foreign, Live, Session
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live, SeededTape
+from pricewatch.simulator.tape import SeededTape
 from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
 
 SECOND = 1_000_000
@@ -30,7 +31,7 @@ class Client:
         return self.numbered(self.venue.receive(self.session, text, START))
 
     def numbered(self, answer: Answer) -> list[Any]:
-        return [load(CoinbaseAdvanced.stamp(self.session, frame).decode()) for frame in answer.frames]
+        return [load(self.venue.stamp(self.session, frame).decode()) for frame in answer.frames]
 
     def subscribe(self, channel: str, *products: str, kind: str = "subscribe") -> list[Any]:
         return self.say({"type": kind, "product_ids": list(products), "channel": channel})
@@ -49,7 +50,7 @@ def published() -> list[Any]:
         assert isinstance(item, Live)
         venue.publish(item, listener)
     session = Session(opened=START)
-    return [load(CoinbaseAdvanced.stamp(session, frame.encode()).decode()) for frame in listener.frames]
+    return [load(venue.stamp(session, frame.encode()).decode()) for frame in listener.frames]
 
 
 @pytest.mark.shared
@@ -173,3 +174,39 @@ async def test_each_connection_is_numbered_on_its_own() -> None:
                 await socket.send(request)
                 for number in range(10):
                     assert json.loads(await socket.recv())["sequence_num"] == number
+
+
+@pytest.mark.shared
+async def test_a_recording_comes_back_with_numbers_of_this_connection(shared: Path, tmp_path: Path) -> None:
+    names = ("Trades", "Ticker", "Klines", "Heartbeat")
+    pushed = [example(shared / f"data/frames/coinbase_advanced/{name}.txt")[1] for name in names]
+    records = [
+        {"t": 1.0 + number, "dir": "in", "conn": "ws.1", "raw": json.dumps(one)} for number, one in enumerate(pushed)
+    ]
+    file = tmp_path / "coinbase_advanced-x.jsonl"
+    file.write_text("\n".join(map(json.dumps, records)), encoding="utf-8")
+    settings = SimulatorSettings(speed="max")
+    (tape,) = loaded([file], settings)
+    request = {"type": "subscribe", "product_ids": ["ETH-USDT"], "channel": "market_trades"}
+    async with (
+        serving(settings, [tape]) as running,
+        connect(f"{running.addresses.ws}/coinbase_advanced") as socket,
+        asyncio.timeout(60),
+    ):
+        await socket.send(json.dumps(request))
+        answer, trades = [load(str(await socket.recv())) for _ in range(2)]
+        ledger = running.server._ledgers["coinbase_advanced:ETH-USDT"]
+    assert (answer["sequence_num"], trades["sequence_num"]) == (0, 1)
+    assert trades["events"] == pushed[0]["events"]
+    assert [(one.id, one.side) for one in ledger.newest(5)] == [(22381690, -1), (22381691, -1)]
+
+
+def test_what_was_never_a_frame_of_it() -> None:
+    assert CoinbaseAdvanced.read(b'{"type":"error","message":"failure to subscribe"}', {}) is None
+    for frame in (b'{"type":"match","product_id":"BTC-USD"}', b'{"channel":"trade","data":[]}'):
+        with pytest.raises(Foreign):
+            CoinbaseAdvanced.read(frame, {})
+    level = b'{"channel":"l2_data","sequence_num":5,"events":[{"type":"update","product_id":"BTC-USD","updates":[]}]}'
+    heard = CoinbaseAdvanced.read(level, {})
+    assert heard is not None
+    assert heard.topics == (("l2_data:BTC-USD", level.replace(b":5,", b":\0,")),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from pathlib import Path
@@ -9,13 +10,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.simulator.sim_support import START, seeded
+from tests.simulator.sim_support import START, connect, seeded, serving
 from tests.simulator.test_sim_frames import Listener, kind, load, shape
 
-from pricewatch.simulator.session import Answer, Session
+from pricewatch.simulator.capture import load as loaded
+from pricewatch.simulator.session import Answer, Foreign, Heard, Live, Session
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live, SeededTape
-from pricewatch.simulator.venues.deribit import Deribit
+from pricewatch.simulator.tape import SeededTape
+from pricewatch.simulator.venues.deribit import Deribit, trades_frame
 
 SECOND = 1_000_000
 MARKETS: dict[str, Any] = {"markets": {"deribit": ("BTC-PERPETUAL", "ETH-USDC", "BTC-27JUN25")}}
@@ -195,3 +197,41 @@ def test_rest_refuses(path: str, query: dict[str, str]) -> None:
     venue = Client().venue
     assert venue.rest(f"/public/{path}", query, START).status == 400
     assert venue.limited(3).headers == {"Retry-After": "3"}
+
+
+@pytest.mark.shared
+async def test_its_recording_comes_back_for_who_gathers_over_100_ms(shared: Path) -> None:
+    file = shared / "data/deribit/deribit-20210722T224203Z.jsonl.gz"
+    with gzip.open(file, "rt") as lines:
+        raws = [record["raw"] for record in map(json.loads, lines) if record["dir"] == "in"]
+    mine = [raw for raw in raws if '"channel":"ticker.BTC-31DEC21-34000-P.raw"' in raw]
+    settings = SimulatorSettings(speed="max")
+    (tape,) = loaded([file], settings)
+    channel = "ticker.BTC-31DEC21-34000-P.100ms"
+    request = {"jsonrpc": "2.0", "id": 1, "method": "public/subscribe", "params": {"channels": [channel]}}
+    async with (
+        serving(settings, [tape]) as running,
+        connect(f"{running.addresses.ws}/deribit/ws/api/v2") as socket,
+        asyncio.timeout(60),
+    ):
+        await socket.send(json.dumps(request))
+        assert json.loads(await socket.recv())["result"] == [channel]
+        ours = [str(await socket.recv()) for _ in mine]
+    assert len(mine) > 5
+    assert ours == [raw.replace(".raw", ".100ms", 1) for raw in mine]
+
+
+def test_recorded_trades_are_known_by_number_and_text() -> None:
+    params = f'{{"channel":"trades.BTC-PERPETUAL.raw","data":[{DOCUMENTED}]}}'
+    frame = f'{{"jsonrpc":"2.0","method":"subscription","params":{params}}}'
+    heard = Deribit.read(frame.encode(), {})
+    assert isinstance(heard, Heard)
+    ((native, trade),) = heard.prints
+    assert (native, trade.id, trade.ref, trade.side) == ("BTC-PERPETUAL", 30289442, "48079269", -1)
+    assert [topic for topic, _ in heard.topics] == ["trades.BTC-PERPETUAL.100ms", "trades.BTC-PERPETUAL.agg2"]
+    assert Deribit.read(b'{"jsonrpc":"2.0","id":1,"result":[]}', {}) is None
+    with pytest.raises(Foreign):
+        Deribit.read(frame.replace("trades.BTC-PERPETUAL.raw", "trades").encode(), {})
+    ledger = Client().venue._ledgers["BTC-PERPETUAL"]
+    ledger.add(msgspec.structs.replace(trade, id=ledger.newest(1)[0].id + 1))
+    assert f'"trade_id":"{trade.ref}"' in trades_frame("x", ledger, ledger.newest(1))

@@ -15,9 +15,9 @@ import pytest
 from tests.simulator.sim_support import START, seeded
 
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import Session, Venue
+from pricewatch.simulator.session import Live, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live, SeededTape
+from pricewatch.simulator.tape import SeededTape
 from pricewatch.simulator.venues.binance import Binance
 from pricewatch.simulator.venues.coinbase import Coinbase
 from pricewatch.simulator.venues.kraken import Kraken

@@ -9,12 +9,13 @@ from tests.simulator.sim_support import START, seeded
 
 from pricewatch.domain.errors import ConfigError, Invalid
 from pricewatch.simulator.ledger import Print
-from pricewatch.simulator.listings import listed
 from pricewatch.simulator.market import Sweep
 from pricewatch.simulator.programme import Event, Script
 from pricewatch.simulator.reference import Reference, rhythm
+from pricewatch.simulator.registry import listed
+from pricewatch.simulator.session import Live
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live, SeededTape
+from pricewatch.simulator.tape import SeededTape
 
 
 def prints(seconds: float, **settings: object) -> dict[str, list[Print]]:

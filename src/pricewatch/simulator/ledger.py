@@ -18,6 +18,7 @@ class Print(msgspec.Struct, frozen=True, gc=False):
     """One trade of a simulated or recorded venue."""
 
     id: int
+    """Grows with time; 0: the venue's ids do not, and the ledger numbers the trade."""
     at: int
     """Microseconds since 1970, at the venue's precision."""
     price: float
@@ -25,6 +26,8 @@ class Print(msgspec.Struct, frozen=True, gc=False):
     side: int
     """1: the taker bought; -1: the taker sold."""
     sequence: int = 0
+    ref: str = ""
+    """The venue's own name of the trade, where it is not the number."""
 
 
 class Bar(msgspec.Struct, gc=False):
@@ -62,6 +65,9 @@ class Ledger:
         self.sequence = 0
         self.printed = 0
         """Trades ever added."""
+        self.marks: dict[str, str] = {}
+        """What a recording calls the market's channels, where the venue numbers them (see `Heard.marks`)."""
+        self._refs: dict[str, None] = {}
         self._keep = keep
         self._most_minutes = len(self.minutes) + _LIVE_MINUTES
         self._trades: list[Print] = []
@@ -76,9 +82,15 @@ class Ledger:
         self.month_volume = self.volume * 30
 
     def add(self, trade: Print) -> None:
-        """Append one trade; ids must grow, else it is a repetition and ignored."""
+        """Append one trade; ids must grow (and names be new), else it is a repetition and ignored."""
+        if trade.ref and trade.ref in self._refs:
+            return
+        if not trade.id:
+            trade = msgspec.structs.replace(trade, id=self._ids[-1] + 1 if self._ids else 1)
         if self._ids and trade.id <= self._ids[-1]:
             return
+        if trade.ref:
+            self._refs[trade.ref] = None
         self._ids.append(trade.id)
         self._trades.append(trade)
         self._order.append(max(trade.at * 1_000, self._order[-1] + 1 if self._order else 0))
@@ -87,6 +99,8 @@ class Ledger:
         self._count(trade)
         if len(self._ids) > self._keep * 5 // 4:
             spare = len(self._ids) - self._keep
+            for gone in self._trades[:spare]:
+                self._refs.pop(gone.ref, None)
             del self._ids[:spare], self._trades[:spare], self._order[:spare]
 
     def _count(self, trade: Print) -> None:

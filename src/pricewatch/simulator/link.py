@@ -5,31 +5,34 @@ from __future__ import annotations
 import socket as sockets
 import struct
 from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
 
 from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from pricewatch.simulator.faults import Faults
-from pricewatch.simulator.session import Session, Stamp
+from pricewatch.simulator.session import Session, Venue
 
 _SEND_BUFFER = 262_144
 
 
-def framed(payload: bytes) -> bytes:
-    """An unmasked text message of one frame (RFC 6455, section 5.2)."""
+def framed(payload: bytes, *, binary: bool = False) -> bytes:
+    """An unmasked text or binary message of one frame (RFC 6455, section 5.2)."""
     size = len(payload)
+    kind = 0x82 if binary else 0x81
     if size < 126:
-        return bytes((0x81, size)) + payload
+        return bytes((kind, size)) + payload
     if size < 65_536:
-        return b"\x81\x7e" + struct.pack("!H", size) + payload
-    return b"\x81\x7f" + struct.pack("!Q", size) + payload
+        return struct.pack("!BBH", kind, 126, size) + payload
+    return struct.pack("!BBQ", kind, 127, size) + payload
 
 
 class Link:
     """One client: what waits to be written to it, and whether it still reads."""
 
-    def __init__(self, socket: ServerConnection, session: Session, faults: Faults) -> None:
+    def __init__(self, socket: ServerConnection, venue: Venue, session: Session, faults: Faults) -> None:
         self.socket = socket
+        self.venue = venue
         self.session = session
         self.faults = faults
         self.stalled_until = 0
@@ -47,6 +50,18 @@ class Link:
         """Queue a framed message for the next flush."""
         self._waiting.append(frame)
         self._bytes += len(frame)
+
+    def say(self, frames: Iterable[bytes]) -> None:
+        """Queue the venue's words to this client alone."""
+        for frame in frames:
+            self.put(self.framed(frame))
+
+    def framed(self, frame: bytes, *, binary: bool | None = None) -> bytes:
+        """A frame as this client gets it, with its connection's own counter where the venue keeps one."""
+        venue = self.venue
+        if venue.stamps:
+            frame = venue.stamp(self.session, frame)
+        return framed(frame, binary=venue.binary if binary is None else binary)
 
     def flush(self, now: int) -> None:
         """Write what waits; a stalled link keeps it."""
@@ -68,14 +83,14 @@ class Link:
 class Crowd:
     """All links of one venue, by topic."""
 
-    def __init__(self, stamp: Stamp | None = None) -> None:
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
         self.links: set[Link] = set()
         self.sent = 0
         """Frames written or queued, each counted once a client."""
         self.lost = 0
         """Frames nobody listened to."""
         self._topics: defaultdict[str, set[Link]] = defaultdict(set)
-        self._stamp = stamp
 
     def join(self, link: Link) -> None:
         """Know a client and its topics."""
@@ -110,19 +125,25 @@ class Crowd:
         """Whether anybody listens to anything."""
         return bool(self._topics)
 
-    def answer(self, link: Link, frame: bytes) -> None:
-        """Queue a frame for one client."""
-        link.put(framed(frame if self._stamp is None else self._stamp(link.session, frame)))
-
     def send(self, topic: str, frame: bytes, *, trade: bool = False) -> None:
         """Queue a frame for everybody who listens to the topic."""
-        links = self._topics.get(topic)
+        self._deliver(self._topics.get(topic, ()), frame, trade=trade, binary=self._venue.binary)
+
+    def play(self, topics: Sequence[tuple[str, bytes]], *, trade: bool, binary: bool) -> None:
+        """Queue a recorded frame, once for each who listens to one of its topics; counts what nobody heard."""
+        served: set[Link] = set()
+        for topic, frame in topics:
+            links = self._topics.get(topic, set()) - served
+            self._deliver(links, frame, trade=trade, binary=binary)
+            served |= links
+        self.lost += not served
+
+    def _deliver(self, links: Collection[Link], frame: bytes, *, trade: bool, binary: bool) -> None:
         if not links:
             return
-        whole = framed(frame) if self._stamp is None else b""
+        common = None if self._venue.stamps else framed(frame, binary=binary)
         for link in links:
-            if self._stamp is not None:
-                whole = framed(self._stamp(link.session, frame))
+            whole = common or link.framed(frame, binary=binary)
             if trade and link.faults.framing:
                 for survivor in link.faults.frames(whole):
                     link.put(survivor)

@@ -1,4 +1,4 @@
-"""Which markets the simulated venues list, and how each venue names and rounds them."""
+"""The markets of the simulated venues, in the venues' own names and roundings."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Listing(msgspec.Struct, frozen=True):
 
     @property
     def symbol(self) -> str:
-        """Canonical `BASE-QUOTE`."""
-        return f"{self.base}-{self.quote}"
+        """Canonical `BASE-QUOTE`; the base alone where a recorded name has no two parts."""
+        return f"{self.base}-{self.quote}" if self.quote else self.base
 
     @property
     def key(self) -> str:
@@ -61,32 +61,13 @@ class Listing(msgspec.Struct, frozen=True):
         return round(math.ceil(self.price / step) * step, self.decimals)
 
 
-def listed(venue: str, symbol: str) -> Listing:
-    """The market of a canonical symbol, as that venue lists it."""
-    base, _, quote = symbol.partition("-")
-    price = _PRICES.get(base) or 1 + zlib.crc32(base.encode()) % 9_000 / 100
-    return _listing(venue, base, quote, price)
+def start_price(base: str) -> float:
+    """Where a seeded market of an asset starts; assets nobody knows get a price of their own."""
+    return _PRICES.get(base) or 1 + zlib.crc32(base.encode()) % 9_000 / 100
 
 
-def recognised(venue: str, native: str) -> Listing:
-    """The market behind a native name met in a capture."""
-    if venue in {"binance", "binance_us"}:
-        quote = next((known for known in _QUOTES if native.endswith(known) and native != known), native[-3:])
-        base = native.removesuffix(quote)
-    else:
-        base, _, quote = native.replace("/", "-").partition("-")
-    return msgspec.structs.replace(_listing(venue, base, quote, 1.0), decimals=8, native=native)
-
-
-def _listing(venue: str, base: str, quote: str, price: float) -> Listing:
-    decimals = 2 if price >= 20 else 4 if price >= 0.5 else 5
-    if venue == "kraken" and price >= 20_000:
-        decimals = 1
-    between = {"binance": "", "binance_us": "", "kraken": "/", "deribit": "_"}.get(venue, "-")
-    if venue == "deribit" and (quote == "PERPETUAL" or quote[:1].isdecimal()):
-        between = "-"  # a contract
-    native = f"{base}{between}{quote}"
-    lot, step = {"binance": (5, 1_000), "binance_us": (5, 1_000), "deribit": (4, 1_000)}.get(venue, (8, 1))
-    if venue == "deribit" and between == "-":
-        lot = 0
-    return Listing(venue, base, quote, native, decimals, lot, price, step)
+def parted(native: str) -> tuple[str, str]:
+    """Base and quote of a name without a sign between them: `BTCUSDT`."""
+    upper = native.upper()
+    quote = next((known for known in _QUOTES if upper.endswith(known) and upper != known), upper[-3:])
+    return upper.removesuffix(quote), quote

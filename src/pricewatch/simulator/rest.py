@@ -55,6 +55,7 @@ class RestServer:
         app.router.add_post("/control/disconnect", self._disconnect)
         app.router.add_post("/control/event", self._event)
         app.router.add_get("/{venue}/{path:.*}", self._venue)
+        app.router.add_post("/{venue}/{path:.*}", self._venue)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         await web.TCPSite(self._runner, host, port).start()
@@ -73,7 +74,10 @@ class RestServer:
         venue = house[0]
         if self._faults.limits():
             return _json(venue.limited(self._faults.retry_after))
-        return _json(venue.rest(f"/{request.match_info['path']}", request.query, self._houses.now()))
+        path = f"/{request.match_info['path']}"
+        if request.method == "POST":
+            return _json(venue.post(path, request.query, await request.read(), self._houses.now()))
+        return _json(venue.rest(path, request.query, self._houses.now()))
 
     async def _status(self, request: web.Request) -> web.Response:
         del request

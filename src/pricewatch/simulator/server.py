@@ -16,31 +16,16 @@ from pricewatch.domain.time import SECOND
 from pricewatch.ports.clock import Clock
 from pricewatch.simulator.faults import Faults
 from pricewatch.simulator.ledger import Ledger
-from pricewatch.simulator.link import Crowd, Link, framed
+from pricewatch.simulator.link import Crowd, Link
 from pricewatch.simulator.programme import Event
+from pricewatch.simulator.registry import VENUES
 from pricewatch.simulator.rest import RestServer
-from pricewatch.simulator.session import Answer, Session, Stamp, Venue, VenueFactory
+from pricewatch.simulator.session import Answer, Live, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Item, Live, SeededTape, Tape
-from pricewatch.simulator.venues.binance import Binance, shutdown_frame
-from pricewatch.simulator.venues.binance_us import BinanceUS
-from pricewatch.simulator.venues.coinbase import Coinbase
-from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
-from pricewatch.simulator.venues.deribit import Deribit
-from pricewatch.simulator.venues.kraken import Kraken
+from pricewatch.simulator.tape import Item, SeededTape, Tape
 from pricewatch.telemetry.metrics import Sample
 
 log = structlog.get_logger(__name__)
-
-VENUES: dict[str, VenueFactory] = {
-    Binance.id: Binance,
-    BinanceUS.id: BinanceUS,
-    Coinbase.id: Coinbase,
-    CoinbaseAdvanced.id: CoinbaseAdvanced,
-    Deribit.id: Deribit,
-    Kraken.id: Kraken,
-}
-STAMPS: dict[str, Stamp] = {CoinbaseAdvanced.id: CoinbaseAdvanced.stamp}
 
 _BATCH = 500
 _SHORTEST, _LONGEST = 0.001, 0.02
@@ -48,7 +33,7 @@ _BEAT = 0.1
 
 
 class Addresses(NamedTuple):
-    """Where the venues answer; append `/coinbase`, `/kraken`, `/binance/stream`, `/binance/ws`, for REST the venue."""
+    """Where the venues answer: append the venue's name, then its own path: `/kraken/v2`, `/binance/stream`."""
 
     ws: str
     rest: str
@@ -88,7 +73,8 @@ class SimulatorServer:
 
     def _house(self, venue: str) -> House:
         mine = {key: ledger for key, ledger in self._ledgers.items() if ledger.listing.venue == venue}
-        return House(VENUES[venue](mine, self._settings), Crowd(STAMPS.get(venue)))
+        served = VENUES[venue](mine, self._settings)
+        return House(served, Crowd(served))
 
     async def start(self) -> Addresses:
         """Listen; raises `Unavailable` where a port is taken."""
@@ -107,6 +93,8 @@ class SimulatorServer:
             await self.stop()
             raise Unavailable(f"the simulator cannot listen on {host}: {exc}") from exc
         port = next(iter(self._server.sockets)).getsockname()[1]
+        for name, house in self.houses.items():
+            house.venue.socket = f"ws://{host}:{port}/{name}"
         return Addresses(f"ws://{host}:{port}", f"http://{host}:{rest_port}")
 
     async def run(self) -> None:
@@ -146,7 +134,7 @@ class SimulatorServer:
         if house is None or faults.refuses():
             await socket.close(1008 if house is None else 1001, "" if house else "no such venue")
             return
-        link = Link(socket, Session(opened=self.now()), faults)
+        link = Link(socket, house.venue, Session(opened=self.now()), faults)
         answer = house.venue.open(link.session, f"/{rest}" if rest else "", dict(parse_qsl(target.query)), self.now())
         house.crowd.join(link)
         try:
@@ -159,8 +147,7 @@ class SimulatorServer:
             house.crowd.leave(link)
 
     async def _answer(self, house: House, link: Link, answer: Answer) -> None:
-        for frame in answer.frames:
-            house.crowd.answer(link, frame)
+        link.say(answer.frames)
         house.crowd.follow(link)
         link.flush(self.now())
         if answer.close is not None:
@@ -178,8 +165,7 @@ class SimulatorServer:
 
     def _beat(self, house: House, link: Link, now: int, passed: float) -> None:
         answer = house.venue.beat(link.session, now)
-        for frame in answer.frames:
-            house.crowd.answer(link, frame)
+        link.say(answer.frames)
         link.flush(now)
         if answer.ping is not None:
             self._spawn(self._ping(link, answer.ping))
@@ -246,13 +232,7 @@ class SimulatorServer:
             house = self.houses[item.ledger.listing.venue]
             house.venue.publish(item, house.crowd)
             return
-        crowd = self.houses[item.venue].crowd
-        lost = True
-        for topic, frame in item.topics:
-            if crowd.hears(topic):
-                crowd.send(topic, frame, trade=item.trade)
-                lost = False
-        crowd.lost += lost
+        self.houses[item.venue].crowd.play(item.topics, trade=item.trade, binary=item.binary)
 
     async def _breathe(self, crowds: Iterable[Crowd], most: int) -> None:
         """Wait for clients that have more than `most` bytes unread; cut off who does not read at all."""
@@ -269,14 +249,18 @@ class SimulatorServer:
     # --- control ---------------------------------------------------------------------------------------------------
 
     def disconnect(self, venue: str | None, *, clean: bool, notice: bool = False) -> int:
-        """Part with every client of a venue (of all: None); returns how many. `notice`: Binance announces it first."""
+        """Part with every client of a venue (of all: None); returns how many.
+
+        `notice`: where the venue has a word for it, it is announced first.
+        """
         count = 0
         for name, house in self.houses.items():
             if venue in {None, name}:
                 for link in list(house.crowd.links):
                     count += 1
-                    if notice and name in {"binance", "binance_us"}:
-                        link.put(framed(shutdown_frame(self.now())))
+                    word = house.venue.announce(self.now()) if notice else None
+                    if word is not None:
+                        link.say((word,))
                         link.flush(self.now())
                     if clean:
                         self._part(link, 1001, "")

@@ -6,10 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-VenueName = Literal["coinbase", "kraken", "binance", "binance_us", "coinbase_advanced", "deribit"]
 Speed = float | Literal["max"]
 
-_MARKETS: dict[VenueName, tuple[str, ...]] = {
+_MARKETS: dict[str, tuple[str, ...]] = {
     "coinbase": ("BTC-USD", "ETH-USD"),
     "kraken": ("BTC-USD", "SOL-USD"),
     "binance": ("BTC-USDT", "ETH-USDT"),
@@ -51,7 +50,7 @@ class SimulatorSettings(BaseModel):
     ws_port: int = Field(default=0, ge=0, le=65_535, description="Port of the WebSocket server; 0 takes a free one.")
     rest_port: int = Field(default=0, ge=0, le=65_535, description="Port of the REST server; 0 takes a free one.")
     seed: int = Field(default=7, description="Seed of the market model: the same seed prints the same trades.")
-    markets: dict[VenueName, tuple[str, ...]] = Field(default=_MARKETS, description="Canonical symbols of each venue.")
+    markets: dict[str, tuple[str, ...]] = Field(default=_MARKETS, description="Canonical symbols of each venue.")
     rate: float = Field(default=4.0, gt=0, description="Trades a second in each market at the start of the run.")
     quote_rate: float = Field(default=8.0, ge=0, description="Changes of the best prices a second in each market.")
     speed: Speed = Field(default=1.0, description="How fast time runs; 'max' (replay only) as fast as clients read.")

@@ -11,10 +11,12 @@ import msgspec
 from pricewatch.domain.errors import ConfigError, Invalid
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger
-from pricewatch.simulator.listings import Listing, listed
+from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Book, SeededMarket, Sweep, candles
 from pricewatch.simulator.programme import Event, Script, demo
 from pricewatch.simulator.reference import Reference
+from pricewatch.simulator.registry import VENUES, listed
+from pricewatch.simulator.session import Live
 from pricewatch.simulator.settings import SimulatorSettings
 
 
@@ -25,15 +27,10 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     topics: tuple[tuple[str, bytes], ...]
     """Each topic with the frame as that topic's listeners get it."""
     trade: bool
+    binary: bool
+    """It was, or its venue sends, a binary message."""
     at: float
     """When it was recorded, in unix seconds."""
-
-
-class Live(msgspec.Struct, frozen=True, gc=False):
-    """One event of a seeded market, for the venue to put into words."""
-
-    ledger: Ledger
-    event: Sweep | Book
 
 
 Item = Recorded | Live
@@ -110,8 +107,7 @@ class SeededTape:
             start=self._start,
             first_id=settings.first_id or self._start // 1_000,
             rate=settings.rate,
-            # Coinbase has no channel of best prices: its ticker speaks with each trade.
-            quote_rate=0.0 if listing.venue == "coinbase" else settings.quote_rate,
+            quote_rate=settings.quote_rate if VENUES[listing.venue].quotes else 0.0,
             speed=self._speed,
             lead=settings.lead,
         )

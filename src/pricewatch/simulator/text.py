@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import lru_cache
 
-from pricewatch.domain.time import SECOND, rfc3339
+from pricewatch.domain.time import SECOND, from_datetime, rfc3339
 
 
 @lru_cache(maxsize=64)
@@ -15,6 +16,11 @@ def _second(second: int) -> str:
 def iso(at: int) -> str:
     """`2026-01-31T12:00:00.123456Z`."""
     return f"{_second(at // SECOND)}{at % SECOND:06d}Z"
+
+
+def micros(text: str) -> int:
+    """Microseconds of an ISO 8601 time; raises ValueError."""
+    return from_datetime(datetime.fromisoformat(text))
 
 
 def short(value: float, decimals: int) -> str:

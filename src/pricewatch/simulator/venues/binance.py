@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger, Print
+from pricewatch.simulator.listings import parted
 from pricewatch.simulator.market import Book
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Reply, Session
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live
 from pricewatch.simulator.venues import binance_rest
 
 _STREAM = re.compile(r"(?:!\w+@arr|[^\s@!/]+@\w+(?:@\w+)?)\Z")
@@ -26,14 +26,64 @@ _METHODS = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "G
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,36}\Z")
 
 
-class Binance:
+class _Frame(msgspec.Struct):
+    stream: str
+    data: msgspec.Raw
+
+
+class _Trade(msgspec.Struct):
+    t: int
+    p: float
+    q: float
+    T: int
+    s: str
+    m: bool
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_trade = msgspec.json.Decoder(_Trade, strict=False).decode
+
+
+class Binance(Venue):
     """Speaks Binance spot; a topic is a stream's name, with a `+` behind it in the combined envelope."""
 
     id = "binance"
+    hosts: ClassVar[tuple[str, ...]] = ("stream.binance.com", "data-stream.binance.vision")
+    lot = 5
+    step = 1_000
 
     def __init__(self, ledgers: Mapping[str, Ledger], settings: SimulatorSettings) -> None:
         self._settings = settings
         self._ledgers = {ledger.listing.native: ledger for ledger in ledgers.values()}
+
+    @staticmethod
+    def native(base: str, quote: str) -> str:
+        """`BTCUSDT`."""
+        return f"{base}{quote}"
+
+    @staticmethod
+    def legs(native: str) -> tuple[str, str]:
+        """The quote is told by its name."""
+        return parted(native)
+
+    @staticmethod
+    def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+        """A frame of a combined stream, for those who listen to it combined or raw."""
+        del memory
+        if b'"stream"' not in frame:
+            if b'"result"' in frame or b'"code"' in frame:
+                return None
+            raise Foreign("it names no stream")
+        found = _decode_frame(frame)
+        stream, data = found.stream, bytes(found.data)
+        if stream.startswith("!"):
+            return None
+        native = stream.partition("@")[0].upper()
+        prints: tuple[tuple[str, Print], ...] = ()
+        if stream.endswith("@trade"):
+            trade = _decode_trade(data)
+            prints = ((trade.s, Print(trade.t, trade.T * 1_000, trade.p, trade.q, -1 if trade.m else 1)),)
+        return Heard((native,), ((f"{stream}+", frame), (stream, data)), prints)
 
     def open(self, session: Session, path: str, query: Mapping[str, str], now: int) -> Answer:
         """`/stream?streams=a/b` is combined, `/ws/a` raw; both may start empty."""
@@ -106,6 +156,10 @@ class Binance:
                 for trade in live.event.prints:
                     _send(audience, stream, trade_frame(native, trade), trade=True)
 
+    def announce(self, now: int) -> bytes:
+        """`serverShutdown`."""
+        return f'{{"stream":"!serverShutdown","data":{{"e":"serverShutdown","E":{now // 1_000}}}}}'.encode()
+
     def rest(self, path: str, query: Mapping[str, str], now: int) -> Reply:
         """`/api/v3/…`."""
         return binance_rest.answer(self._ledgers, path, query, now)
@@ -131,12 +185,6 @@ def book_frame(native: str, book: Book) -> str:
         f'{{"u":{book.sequence},"s":"{native}","b":"{book.bid:.8f}","B":"{book.bid_size:.8f}"'
         f',"a":"{book.ask:.8f}","A":"{book.ask_size:.8f}"}}'
     )
-
-
-def shutdown_frame(now: int) -> bytes:
-    """The notice before a maintenance."""
-    at = now // 1_000
-    return f'{{"stream":"!serverShutdown","data":{{"e":"serverShutdown","E":{at}}}}}'.encode()
 
 
 def _send(audience: Audience, stream: str, payload: str, *, trade: bool) -> None:

@@ -6,6 +6,7 @@ https://docs.binance.us/#trade-data
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from pricewatch.simulator.session import Reply
 from pricewatch.simulator.venues.binance import Binance
@@ -15,6 +16,7 @@ class BinanceUS(Binance):
     """Speaks Binance.US."""
 
     id = "binance_us"
+    hosts: ClassVar[tuple[str, ...]] = ("stream.binance.us",)
 
     def rest(self, path: str, query: Mapping[str, str], now: int) -> Reply:
         """`/api/v3/…`; no client here has a key."""

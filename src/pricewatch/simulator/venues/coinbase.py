@@ -15,25 +15,64 @@ from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger, Print
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Reply, Session
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live
-from pricewatch.simulator.text import iso, short
+from pricewatch.simulator.text import iso, micros, short
 from pricewatch.simulator.venues import coinbase_rest
 
 _CHANNELS = ("ticker", "matches", "heartbeat", "level2")
+_OF_TYPE = {"match": "matches", "last_match": "matches", "l2update": "level2", "snapshot": "level2"}
 _MASK = (1 << 128) - 1
 
 
-class Coinbase:
+class _Frame(msgspec.Struct):
+    type: str
+    product_id: str | None = None
+
+
+class _Trade(msgspec.Struct):
+    trade_id: int
+    price: float
+    size: float
+    side: str
+    time: str
+    sequence: int = 0
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_trade = msgspec.json.Decoder(_Trade, strict=False).decode
+
+
+class Coinbase(Venue):
     """Speaks Coinbase Exchange; a topic is `channel:product`."""
 
     id = "coinbase"
+    hosts = ("ws-feed.exchange.coinbase.com", "ws-feed.pro.coinbase.com")
+    quotes = False  # its ticker speaks with each trade
 
     def __init__(self, ledgers: Mapping[str, Ledger], settings: SimulatorSettings) -> None:
         self._settings = settings
         self._ledgers = {ledger.listing.native: ledger for ledger in ledgers.values()}
         self._sizes = settings.fields == "current"
+
+    @staticmethod
+    def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+        """A frame about one product."""
+        del memory
+        found = _decode_frame(frame)
+        if found.type in {"subscriptions", "heartbeat", "error"}:
+            return None
+        if found.product_id is None:
+            raise Foreign("it names no product")
+        channel, native = _OF_TYPE.get(found.type, found.type), found.product_id
+        prints: tuple[tuple[str, Print], ...] = ()
+        if channel == "matches":
+            trade = _decode_trade(frame)
+            side = 1 if trade.side == "sell" else -1
+            prints = (
+                (native, Print(trade.trade_id, micros(trade.time), trade.price, trade.size, side, trade.sequence)),
+            )
+        return Heard((native,), ((f"{channel}:{native}", frame),), prints)
 
     def open(self, session: Session, path: str, query: Mapping[str, str], now: int) -> Answer:
         """Nothing is sent before the client subscribes."""

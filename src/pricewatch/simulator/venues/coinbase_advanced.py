@@ -6,6 +6,7 @@ as its USD twin. The words of errors are not documented and may differ on the ve
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,9 @@ from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger, Print
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Reply, Session
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live
-from pricewatch.simulator.text import iso, short
+from pricewatch.simulator.text import iso, micros, short
 from pricewatch.simulator.venues.coinbase_advanced_rest import answer
 
 _CHANNELS = ("market_trades", "ticker")
@@ -26,12 +26,50 @@ _HEARTBEATS = "heartbeats:heartbeats"
 _SNAPSHOT = 50
 _NUMBER = b"\0"
 """Where the connection's number of the message goes."""
+_NUMBERED = re.compile(rb'("sequence_num" *: *)\d+')
 
 
-class CoinbaseAdvanced:
+class _Row(msgspec.Struct):
+    product_id: str
+    trade_id: int = 0
+    price: float = 0.0
+    size: float = 0.0
+    side: str = ""
+    time: str = ""
+
+
+class _Name(msgspec.Struct):
+    product_id: str
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    product_id: str | None = None
+    trades: list[_Row] = []
+    tickers: list[_Name] = []
+    candles: list[_Name] = []
+
+
+class _Frame(msgspec.Struct):
+    channel: str
+    events: list[_Event] = []
+
+
+class _Control(msgspec.Struct):
+    channel: str = ""
+    type: str = ""
+
+
+_decode_frame = msgspec.json.Decoder(_Frame, strict=False).decode
+_decode_control = msgspec.json.Decoder(_Control).decode
+
+
+class CoinbaseAdvanced(Venue):
     """Speaks Coinbase Advanced Trade; a topic is `channel:product`."""
 
     id = "coinbase_advanced"
+    hosts = ("advanced-trade-ws.coinbase.com",)
+    stamps = True
 
     def __init__(self, ledgers: Mapping[str, Ledger], settings: SimulatorSettings) -> None:
         self._settings = settings
@@ -39,12 +77,38 @@ class CoinbaseAdvanced:
         self._ledgers = {_wire(native): ledger for native, ledger in self._listed.items()}
 
     @staticmethod
-    def stamp(session: Session, frame: bytes) -> bytes:
-        """The frame with this connection's next number."""
+    def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+        """A frame of a channel of products, to be numbered anew."""
+        del memory
+        control = _decode_control(frame)
+        if control.channel in {"subscriptions", "heartbeats"} or control.type == "error":
+            return None
+        if not control.channel or b'"sequence_num"' not in frame:
+            raise Foreign("it belongs to no channel")
+        events = _decode_frame(frame).events
+        names = [event.product_id for event in events if event.product_id]
+        for event in events:
+            names += [row.product_id for row in event.trades]
+            names += [row.product_id for row in (*event.tickers, *event.candles)]
+        natives = tuple(dict.fromkeys(names))
+        prints = [
+            (
+                row.product_id,
+                Print(row.trade_id, micros(row.time), row.price, row.size, 1 if row.side == "SELL" else -1),
+            )
+            for event in events
+            if event.type == "update"
+            for row in reversed(event.trades)
+        ]
+        unnumbered = _NUMBERED.sub(rb"\1" + _NUMBER, frame, 1)
+        return Heard(natives, tuple((f"{control.channel}:{name}", unnumbered) for name in natives), tuple(prints))
+
+    def stamp(self, session: Session, frame: bytes) -> bytes:
+        """The frame with this connection's next number; errors have none."""
         if _NUMBER not in frame:
             return frame
-        session.numbered += 1
-        return frame.replace(_NUMBER, str(session.numbered - 1).encode(), 1)
+        number = session.notes["number"] = session.notes.get("number", -1) + 1
+        return frame.replace(_NUMBER, str(number).encode(), 1)
 
     def open(self, session: Session, path: str, query: Mapping[str, str], now: int) -> Answer:
         """Nothing is sent before the client subscribes."""

@@ -13,10 +13,10 @@ import msgspec
 
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger, Print
+from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Reply, Session
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live
 from pricewatch.simulator.text import number
 from pricewatch.simulator.venues.deribit_rest import answer, trade_text
 
@@ -26,14 +26,76 @@ _TEST_REQUEST = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_r
 _HEARTBEAT = b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"heartbeat"}}'
 
 
-class Deribit:
+_INTERVALS = ("100ms", "agg2")
+
+
+class _Trade(msgspec.Struct):
+    instrument_name: str
+    trade_seq: int
+    trade_id: str
+    timestamp: int
+    price: float
+    amount: float
+    direction: str
+
+
+class _Params(msgspec.Struct):
+    channel: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"")
+
+
+class _Frame(msgspec.Struct):
+    jsonrpc: str
+    method: str = ""
+    params: _Params = msgspec.field(default_factory=_Params)
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_trades = msgspec.json.Decoder(list[_Trade]).decode
+
+
+class Deribit(Venue):
     """Speaks Deribit; a topic is a channel's name."""
 
     id = "deribit"
+    hosts = ("www.deribit.com", "streams.deribit.com")
+    lot = 4
+    step = 1_000
 
     def __init__(self, ledgers: Mapping[str, Ledger], settings: SimulatorSettings) -> None:
         self._settings = settings
         self._ledgers = {ledger.listing.native: ledger for ledger in ledgers.values()}
+
+    @staticmethod
+    def native(base: str, quote: str) -> str:
+        """`BTC-PERPETUAL` and `BTC-27JUN25`, but `BTC_USDC`."""
+        contract = quote == "PERPETUAL" or quote[:1].isdecimal()
+        return f"{base}-{quote}" if contract else f"{base}_{quote}"
+
+    @classmethod
+    def listed(cls, symbol: str) -> Listing:
+        """Contracts are of whole dollars."""
+        listing = super().listed(symbol)
+        return msgspec.structs.replace(listing, lot=0) if listing.inverse else listing
+
+    @staticmethod
+    def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+        """A pushed frame, for those who gather it over either interval, whatever the recorded one was."""
+        del memory
+        found = _decode_frame(frame)
+        if found.method != "subscription":
+            return None
+        channel = found.params.channel
+        kind, _, rest = channel.partition(".")
+        native = rest.partition(".")[0]
+        if not native:
+            raise Foreign("its channel names no instrument")
+        prints: tuple[tuple[str, Print], ...] = ()
+        if kind == "trades":
+            prints = tuple((row.instrument_name, _print(row)) for row in _decode_trades(found.params.data))
+        names = [f"{kind}.{native}.{interval}" for interval in _INTERVALS]
+        topics = tuple((name, frame.replace(channel.encode(), name.encode(), 1)) for name in names)
+        return Heard((native,), topics, tuple(sorted(prints, key=lambda pair: pair[1].id)))
 
     def open(self, session: Session, path: str, query: Mapping[str, str], now: int) -> Answer:
         """Nothing is sent before the client asks."""
@@ -56,7 +118,7 @@ class Deribit:
             case "public/set_heartbeat":
                 return self._set_heartbeat(session, params, ident, now)
             case "public/test":
-                session.owing = 0
+                session.notes["owing"] = False
                 return Answer((_result({"version": "1.2.26"}, ident, now),))
             case "public/get_time":
                 return Answer((_result(now // 1_000, ident, now),))
@@ -82,7 +144,7 @@ class Deribit:
     def _ledger(self, channel: str) -> Ledger | None:
         kind, _, rest = channel.partition(".")
         native, _, interval = rest.rpartition(".")
-        return self._ledgers.get(native) if kind in {"trades", "ticker"} and interval in {"100ms", "agg2"} else None
+        return self._ledgers.get(native) if kind in {"trades", "ticker"} and interval in _INTERVALS else None
 
     def _snapshots(self, channels: Iterable[str]) -> list[bytes]:
         """The ticker as it stands; of trades nothing."""
@@ -97,22 +159,23 @@ class Deribit:
         interval = params.get("interval")
         if not isinstance(interval, int) or interval < _LEAST_HEARTBEAT:
             return _failure(ident, -32602, "Invalid params", now, {"reason": "value too small", "param": "interval"})
-        session.every, session.pinged = interval, now
+        session.notes["every"], session.pinged = interval, now
         return Answer((_result("ok", ident, now),))
 
     def beat(self, session: Session, now: int) -> Answer:
         """A heartbeat and a test request each interval, where asked for; a close for who left one unanswered."""
-        if not session.every or now - session.pinged < session.every * SECOND:
+        every = session.notes.get("every", 0)
+        if not every or now - session.pinged < every * SECOND:
             return NOTHING
-        if session.owing:
+        if session.notes.get("owing"):
             return Answer(close=(1000, "test_request unanswered"))
-        session.pinged, session.owing = now, 1
+        session.pinged, session.notes["owing"] = now, True
         return Answer((_HEARTBEAT, _TEST_REQUEST))
 
     def publish(self, live: Live, audience: Audience) -> None:
         """The trades of one taker in one frame; a ticker on each change."""
         ledger, event = live.ledger, live.event
-        for interval in ("100ms", "agg2"):
+        for interval in _INTERVALS:
             trades = f"trades.{ledger.listing.native}.{interval}"
             if isinstance(event, Sweep) and audience.hears(trades):
                 for _ in range(event.copies):
@@ -130,6 +193,11 @@ class Deribit:
         """429 with code 10028."""
         body = {"jsonrpc": "2.0", "error": {"message": "too_many_requests", "code": 10028}}
         return Reply(body, 429, {"Retry-After": str(retry_after)})
+
+
+def _print(row: _Trade) -> Print:
+    side = 1 if row.direction == "buy" else -1
+    return Print(row.trade_seq, row.timestamp * 1_000, row.price, row.amount, side, ref=row.trade_id)
 
 
 def trades_frame(channel: str, ledger: Ledger, trades: Sequence[Print]) -> str:

@@ -57,6 +57,8 @@ def trade_text(listing: Listing, trade: Print) -> str:
 
 def trade_ident(listing: Listing, trade: Print) -> str:
     """Unique in its currency: plain numbers for bitcoin's contracts, with a name before them elsewhere."""
+    if trade.ref:
+        return trade.ref
     plain = f"{trade.id + 17_000_000}"
     return plain if listing.native.startswith("BTC-") else f"{listing.native.partition('-')[0]}-{plain}"
 

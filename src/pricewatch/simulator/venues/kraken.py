@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
+from pricewatch.domain.errors import ConfigError
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger, Print
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.market import Sweep
-from pricewatch.simulator.session import NOTHING, Answer, Audience, Reply, Session
+from pricewatch.simulator.session import NOTHING, Answer, Audience, Foreign, Heard, Live, Reply, Session, Venue
 from pricewatch.simulator.settings import SimulatorSettings
-from pricewatch.simulator.tape import Live
-from pricewatch.simulator.text import iso, number
+from pricewatch.simulator.text import iso, micros, number
 from pricewatch.simulator.venues import kraken_rest
 
 _CHANNELS = ("ticker", "trade")
@@ -27,16 +27,79 @@ _SNAPSHOT = 50
 _HEARTBEAT = b'{"channel":"heartbeat"}'
 
 
-class Kraken:
+_VERSION_1 = (
+    "this is a capture of Kraken's version 1 protocol, which cannot be served as version 2 (it has no trade ids); "
+    "record it again with pricewatch record"
+)
+
+
+class _Row(msgspec.Struct):
+    symbol: str
+    side: str = ""
+    price: float = 0.0
+    qty: float = 0.0
+    trade_id: int = 0
+    timestamp: str = ""
+
+
+class _Frame(msgspec.Struct):
+    channel: str = ""
+    method: str = ""
+    event: str = ""
+    data: list[_Row] | None = None
+
+
+class _Control(msgspec.Struct):
+    channel: str = ""
+
+
+_decode_frame = msgspec.json.Decoder(_Frame).decode
+_decode_control = msgspec.json.Decoder(_Control).decode
+
+
+class Kraken(Venue):
     """Speaks Kraken v2; a topic is `trade:symbol`, `ticker:trades:symbol` or `ticker:bbo:symbol`."""
 
     id = "kraken"
+    hosts = ("ws.kraken.com",)
 
     def __init__(self, ledgers: Mapping[str, Ledger], settings: SimulatorSettings) -> None:
         self._settings = settings
         self._ledgers = {ledger.listing.native: ledger for ledger in ledgers.values()}
         self._current = settings.fields == "current"
         self._connections = 0
+
+    @staticmethod
+    def native(base: str, quote: str) -> str:
+        """`BTC/USD`."""
+        return f"{base}/{quote}"
+
+    @staticmethod
+    def decimals(price: float) -> int:
+        """One where the others have two, for bitcoin."""
+        return 1 if price >= 20_000 else Venue.decimals(price)
+
+    @staticmethod
+    def read(frame: bytes, memory: dict[str, Any]) -> Heard | None:
+        """A frame of version 2; its rows are about one symbol."""
+        del memory
+        if frame.startswith(b"["):
+            raise ConfigError(_VERSION_1)
+        if _decode_control(frame).channel in {"status", "heartbeat"}:
+            return None
+        found = _decode_frame(frame)
+        if found.event in {"systemStatus", "subscriptionStatus", "heartbeat"}:
+            raise ConfigError(_VERSION_1)
+        if found.method:
+            return None
+        if found.channel not in {"ticker", "trade", "ohlc", "book"} or not found.data:
+            raise Foreign("it belongs to no channel")
+        symbol = found.data[0].symbol
+        prints: tuple[tuple[str, Print], ...] = ()
+        if found.channel == "trade":
+            prints = tuple((row.symbol, _print(row)) for row in found.data)
+        channels = ("ticker:bbo", "ticker:trades") if found.channel == "ticker" else (found.channel,)
+        return Heard((symbol,), tuple((f"{channel}:{symbol}", frame) for channel in channels), prints)
 
     def open(self, session: Session, path: str, query: Mapping[str, str], now: int) -> Answer:
         """The system's status comes first."""
@@ -160,6 +223,10 @@ class Kraken:
         """Kraken answers 200 with an error; `retry_after` is not told."""
         del retry_after
         return Reply({"error": ["EAPI:Rate limit exceeded"]})
+
+
+def _print(row: _Row) -> Print:
+    return Print(row.trade_id, micros(row.timestamp), row.price, row.qty, 1 if row.side == "buy" else -1)
 
 
 def _trades(listing: Listing, trades: Sequence[Print], kind: str) -> str:

@@ -1,0 +1,32 @@
+"""Every venue the simulator can be."""
+
+from __future__ import annotations
+
+from pricewatch.domain.errors import ConfigError
+from pricewatch.simulator.listings import Listing
+from pricewatch.simulator.session import Venue
+from pricewatch.simulator.venues.binance import Binance
+from pricewatch.simulator.venues.binance_us import BinanceUS
+from pricewatch.simulator.venues.coinbase import Coinbase
+from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
+from pricewatch.simulator.venues.deribit import Deribit
+from pricewatch.simulator.venues.kraken import Kraken
+
+VENUES: dict[str, type[Venue]] = {
+    Binance.id: Binance,
+    BinanceUS.id: BinanceUS,
+    Coinbase.id: Coinbase,
+    CoinbaseAdvanced.id: CoinbaseAdvanced,
+    Deribit.id: Deribit,
+    Kraken.id: Kraken,
+}
+
+
+def listed(venue: str, symbol: str) -> Listing:
+    """The market of a canonical symbol, as that venue lists it; raises `ConfigError` for what cannot be."""
+    if venue not in VENUES:
+        raise ConfigError(f"simulator.markets: there is no venue {venue[:40]!r}; there are {', '.join(VENUES)}")
+    base, _, quote = symbol.partition("-")
+    if not base or not quote:
+        raise ConfigError(f"simulator.markets.{venue}: {symbol[:40]!r} is not BASE-QUOTE; write for example 'BTC-USD'")
+    return VENUES[venue].listed(symbol)
