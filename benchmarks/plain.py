@@ -53,6 +53,30 @@ def binance(lines: Iterable[Line]) -> Counts:
     )
 
 
+def bitfinex(lines: Iterable[Line]) -> Counts:
+    """Trades by their id: the snapshot's, and the others once though they are sent twice."""
+    channels: dict[int, tuple[str, str]] = {}
+    trades: set[int] = set()
+    quotes = 0
+    for one in received(lines):
+        if isinstance(one, dict):
+            if one["event"] == "subscribed":
+                channels[one["chanId"]] = (one["channel"], one["symbol"])
+        elif one[1] != "hb":
+            channel = channels[one[0]][0]
+            quotes += channel == "ticker"
+            if channel == "trades":
+                trades.update(row[0] for row in ([one[2]] if isinstance(one[1], str) else one[1]))
+    return Counts({symbol for _, symbol in channels.values()}, len(trades), quotes)
+
+
+def bitstamp(lines: Iterable[Line]) -> Counts:
+    frames = list(received(lines))
+    natives = {one["channel"].rpartition("_")[2] for one in frames}
+    books = sum(one["event"] == "data" and one["channel"].startswith("order_book_") for one in frames)
+    return Counts(natives, sum(one["event"] == "trade" for one in frames), books)
+
+
 def coinbase(lines: Iterable[Line]) -> Counts:
     frames = list(received(lines))
     kinds = [one["type"] for one in frames]
@@ -68,13 +92,40 @@ def deribit(lines: Iterable[Line]) -> Counts:
     return Counts(natives, sum(map(len, of["trades."])), len(full))
 
 
+def gemini(lines: Iterable[Line]) -> Counts:
+    """A quote wherever the best bid or ask is another one, in price or size, after a frame of changes."""
+    books: dict[str, dict[str, dict[float, float]]] = {}
+    tops: dict[str, list[tuple[float, float]]] = {}
+    trades = quotes = 0
+    for one in received(lines):
+        trades += (one["type"] == "trade") + len(one.get("trades", []))
+        if one["type"] == "l2_updates":
+            sides = books.setdefault(one["symbol"], {"buy": {}, "sell": {}})
+            for side, price, size in one["changes"]:
+                sides[side][float(price)] = float(size)
+            bids, asks = ([level for level in sides[side].items() if level[1]] for side in ("buy", "sell"))
+            top = [max(bids), min(asks)] if bids and asks else []
+            quotes += bool(top) and top != tops.get(one["symbol"])
+            tops[one["symbol"]] = top
+    return Counts(set(books), trades, quotes)
+
+
+def hyperliquid(lines: Iterable[Line]) -> Counts:
+    trades = [row for one in received(lines) if one["channel"] == "trades" for row in one["data"]]
+    return Counts({row["coin"] for row in trades}, len(trades), 0)
+
+
 RECORDINGS: dict[str, tuple[str, Count]] = {
     "binance/binance-20210417T163612Z.jsonl.gz": ("binance", binance),
     "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
     "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
     "binance_us/binance_us-20210814T144513Z.jsonl.gz": ("binance_us", binance),
+    "bitfinex/bitfinex-20210417T163903Z.jsonl.gz": ("bitfinex", bitfinex),
+    "bitstamp/bitstamp-20220105T004817Z.jsonl.gz": ("bitstamp", bitstamp),
     "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
     "deribit/deribit-20210722T224203Z.jsonl.gz": ("deribit", deribit),
+    "gemini/gemini-20210417T164542Z.jsonl.gz": ("gemini", gemini),
+    "hyperliquid/hyperliquid-btcusd-20250126T191403Z.jsonl.gz": ("hyperliquid", hyperliquid),
 }
 """Recording -> the venue whose adapter reads it, and its count."""
 

@@ -51,3 +51,15 @@ def read() -> Callable[[Exchange, str | bytes | Sequence[str | bytes]], list[Out
         return out
 
     return outputs
+
+
+@pytest.fixture(scope="session")
+def recorded_bodies(shared: Path) -> Callable[[str], list[bytes]]:
+    """The REST answers of a recording, in their order."""
+
+    def read(name: str) -> list[bytes]:
+        with gzip.open(shared / "data" / name, "rt") as file:
+            lines = [json.loads(line) for line in file]
+        return [line["raw"].encode() for line in lines if line["dir"] == "http"]
+
+    return read

@@ -5,16 +5,24 @@ from __future__ import annotations
 from pricewatch.exchanges.base import Exchange
 from pricewatch.exchanges.binance import Binance
 from pricewatch.exchanges.binance_us import BinanceUS
+from pricewatch.exchanges.bitfinex import Bitfinex
+from pricewatch.exchanges.bitstamp import Bitstamp
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.coinbase_advanced import CoinbaseAdvanced
 from pricewatch.exchanges.deribit import Deribit
+from pricewatch.exchanges.gemini import Gemini
+from pricewatch.exchanges.hyperliquid import Hyperliquid
 from pricewatch.exchanges.kraken import Kraken
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
     BinanceUS.id: BinanceUS,
+    Bitfinex.id: Bitfinex,
+    Bitstamp.id: Bitstamp,
     Coinbase.id: Coinbase,
     CoinbaseAdvanced.id: CoinbaseAdvanced,
     Deribit.id: Deribit,
+    Gemini.id: Gemini,
+    Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
 }

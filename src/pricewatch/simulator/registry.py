@@ -7,17 +7,25 @@ from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.session import Venue
 from pricewatch.simulator.venues.binance import Binance
 from pricewatch.simulator.venues.binance_us import BinanceUS
+from pricewatch.simulator.venues.bitfinex import Bitfinex
+from pricewatch.simulator.venues.bitstamp import Bitstamp
 from pricewatch.simulator.venues.coinbase import Coinbase
 from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
 from pricewatch.simulator.venues.deribit import Deribit
+from pricewatch.simulator.venues.gemini import Gemini
+from pricewatch.simulator.venues.hyperliquid import Hyperliquid
 from pricewatch.simulator.venues.kraken import Kraken
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
     BinanceUS.id: BinanceUS,
+    Bitfinex.id: Bitfinex,
+    Bitstamp.id: Bitstamp,
     Coinbase.id: Coinbase,
     CoinbaseAdvanced.id: CoinbaseAdvanced,
     Deribit.id: Deribit,
+    Gemini.id: Gemini,
+    Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
 }
 
