@@ -15,7 +15,7 @@ from pricewatch.domain.market import Candle, Market, Quote, Tick, Trade
 from pricewatch.domain.time import rfc3339
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
 from pricewatch.ingest.worker import Ingest
-from pricewatch.ports.ticks import Gap, Mark
+from pricewatch.ports.ticks import Closed, Gap, Mark
 
 NOW = 1_800_000_000_000_000
 
@@ -62,6 +62,7 @@ class MemoryGaps:
     def __init__(self) -> None:
         self.declared: dict[int, Gap] = {}
         self.closed: list[int] = []
+        self.how: dict[int, Closed] = {}
         self.away = False
         self.asked = 0
 
@@ -77,14 +78,19 @@ class MemoryGaps:
         self.declared[number] = gap
         return number
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
         self._reach()
         assert closed_seen >= NOW
         self.closed.append(gap_id)
+        self.how[gap_id] = how
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
         self._reach()
         return [(number, gap) for number, gap in self.declared.items() if number not in self.closed]
+
+    async def patched_gaps(self) -> list[Gap]:
+        self._reach()
+        return [self.declared[number] for number, how in self.how.items() if how is Closed.CANDLES]
 
 
 class MemoryCandles:
@@ -231,6 +237,7 @@ class House:
             "refill_backoff_cap": 0.05,
             "reconcile_after": 60.0,
             "subscribe_timeout": 0.3,
+            "rotate_overlap": 0.02,
         }
         venue = VenueSettings(**(quick | settings))
         self.ingest = Ingest(

@@ -12,12 +12,11 @@ from aiohttp.test_utils import TestServer
 from structlog.testing import capture_logs
 from tests.ingest.conftest import NOW, StillClock
 
-from pricewatch.domain.errors import Refused, Unavailable
-from pricewatch.exchanges.base import Instrument, Request
+from pricewatch.exchanges.base import Instrument
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.ingest import rest
 from pricewatch.ingest.instruments import Directory, Lists, VenueList
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
+from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.worker import listings
 
 DAY = 86_400_000_000
@@ -36,7 +35,6 @@ class ListingVenue:
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_get("/products", self._answer)
-        app.router.add_post("/echo", self._echo)
         return app
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -54,9 +52,6 @@ class ListingVenue:
         ]
         return web.json_response(rows, status=self.status, headers={"Retry-After": "7"} if self.status == 429 else {})
 
-    async def _echo(self, request: web.Request) -> web.Response:
-        return web.Response(body=await request.read() + request.content_type.encode())
-
 
 class World:
     def __init__(self, venue: ListingVenue, url: str, folder: Path) -> None:
@@ -64,6 +59,7 @@ class World:
         self.url = url
         self.clock = StillClock()
         self.lists = Lists(folder / "instruments")
+        self.away = folder / "stay_away.json"
 
     def settings(self, *symbols: str, common: dict[str, Any] | None = None, **changes: Any) -> IngestSettings:
         venue = VenueSettings(**({"symbols": symbols, "rest_url": self.url} | changes))
@@ -71,7 +67,7 @@ class World:
 
     async def directory(self, *symbols: str, **changes: Any) -> Directory:
         self.last = self.settings(*symbols, **changes)
-        directory = Directory(self.last, self.lists, self.clock)
+        directory = Directory(self.last, self.lists, self.clock, StayAway(self.away, self.clock))
         await directory.look_up()
         return directory
 
@@ -231,7 +227,7 @@ async def test_every_page_of_a_list_is_asked_for_at_the_venues_pace(world: World
         symbols=("BTC-PERPETUAL", "BTC-USDC"), rest_url=f"http://{server.host}:{server.port}", history_interval=0.01
     )
     world.last = IngestSettings(venues={"deribit": venue})
-    directory = Directory(world.last, world.lists, world.clock)
+    directory = Directory(world.last, world.lists, world.clock, StayAway(None, world.clock))
     await directory.look_up()
     await server.close()
     assert asked == ["future", "spot"]
@@ -244,16 +240,15 @@ async def test_a_venue_without_a_list_judges_nothing(world: World, monkeypatch: 
     assert world.natives(directory) == {"BTC-USDX": "BTC-USDX"}
 
 
-async def test_one_request(world: World) -> None:
-    async with rest.session() as http:
-        posted = await rest.fetch(http, Request(f"{world.url}/echo", '{"a":1}'), timeout=30, limit=100)
-        assert posted == b'{"a":1}application/json'
-        with pytest.raises(Unavailable, match="more than 10 bytes"):
-            await rest.fetch(http, Request(f"{world.url}/products"), timeout=30, limit=10)
-        world.venue.status = 429
-        with pytest.raises(Refused) as caught:
-            await rest.fetch(http, Request(f"{world.url}/products"), timeout=30, limit=10)
-        assert caught.value.retry_after == 7
-        world.venue.silent = True
-        with pytest.raises(Unavailable, match="TimeoutError"):
-            await rest.fetch(http, Request(f"{world.url}/products"), timeout=0.1, limit=10)
+async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_even_after_a_restart(world: World) -> None:
+    world.venue.status = 429
+    await world.directory("BTC-USD")
+    assert world.venue.asked == 1
+    world.venue.status = 200
+    directory = await world.directory("BTC-USD")
+    assert world.venue.asked == 1
+    assert "wants to be left alone for another 7 s" in status(directory)["trouble"]
+    assert world.natives(directory) == {"BTC-USD": "BTC-USD"}
+    world.clock.instant += 8_000_000
+    await world.directory("BTC-USD")
+    assert world.venue.asked == 2

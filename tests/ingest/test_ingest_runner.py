@@ -55,8 +55,8 @@ async def test_told_to_stay_away(house: House, wait: Wait, during: Callable[[Any
     ingest = house.make()
     async with during(ingest):
         await wait(lambda: house.venue.opened == 1 and "429" in (ingest.trouble() or ""))
-        runner = ingest.venues[0].runners[0]
-        assert runner._opening._next > asyncio.get_running_loop().time() + 7000
+        assert ingest.venues[0].distance.opening.away > 7000
+        assert ingest.venues[0].distance.asking.away == 0
 
 
 @pytest.mark.parametrize("status", [403, 500])

@@ -13,6 +13,7 @@ from pricewatch.domain.market import Flag, Market, Trade, decimal_text
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.instruments import Directory, Lists
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
+from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.simulator.ledger import Ledger
 from pricewatch.simulator.settings import SimulatorSettings
@@ -68,7 +69,7 @@ async def test_what_is_printed_is_handed_on(venue: str, faults: dict[str, Any], 
                 )
             },
         )
-        directory = Directory(settings, Lists(tmp_path), clock)
+        directory = Directory(settings, Lists(tmp_path), clock, StayAway(None, clock))
         await directory.look_up()
         assert directory.absent[venue] == {}
         kind = EXCHANGES[venue]

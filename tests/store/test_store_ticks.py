@@ -9,8 +9,10 @@ from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle, Flag, Trade
 from pricewatch.domain.time import DAY, HOUR, MINUTE, SECOND
 from pricewatch.ports.ticks import (
+    UNKNOWN_KEYS,
     CandleImport,
     Catalog,
+    Closed,
     Gap,
     GapLedger,
     History,
@@ -287,8 +289,18 @@ class GapLedgerPromises:
         first, second = [await ledger.declare(gap, opened_seen=77) for gap in holes]
         assert await ledger.open_gaps() == [(first, holes[0]), (second, holes[1])]
         await ledger.close(first, closed_seen=99)
-        await ledger.close(first, closed_seen=100)
+        await ledger.close(first, closed_seen=100, how=Closed.CANDLES)
         assert await ledger.open_gaps() == [(second, holes[1])]
+        assert await ledger.patched_gaps() == []
+
+    async def test_a_hole_of_unknown_trades_may_be_closed_by_candles(self, ledger: GapLedger) -> None:
+        holes = [Gap(HASHED, *UNKNOWN_KEYS, START + n, START + 9, "no connection") for n in range(2)]
+        numbers = [await ledger.declare(gap, opened_seen=77) for gap in holes]
+        assert all(gap.is_keyless for _, gap in await ledger.open_gaps())
+        for number in numbers:
+            await ledger.close(number, closed_seen=99, how=Closed.CANDLES)
+        assert await ledger.open_gaps() == []
+        assert await ledger.patched_gaps() == [holes[1], holes[0]]
 
 
 class TestMemoryGapLedger(GapLedgerPromises):

@@ -33,29 +33,46 @@ _RECENT = 256
 class Outlet:
     """Sends what stages hand over: ticks, signals, rule changes.
 
-    A `TickSink`, `PriceTape`, `SignalSink` and `RuleChanges`.
+    A `TickSink`, `PriceTape`, `SignalSink` and `RuleChanges`; and a `Backlog`, full once `limit` ticks are unsent.
     """
 
-    def __init__(self, bus: Bus, interval: float = 0.005) -> None:
+    def __init__(self, bus: Bus, interval: float = 0.005, limit: int = 200_000) -> None:
         self._bus = bus
         self._interval = interval
+        self._limit = limit
         self._ticks: list[Tick] = []
+        self._unsent = 0
         self._due = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
 
     def offer(self, tick: Tick) -> None:
         """Into the next packed entry."""
         self._ticks.append(tick)
+        self._unsent += 1
+        if self._unsent >= self._limit:
+            self._room.clear()
         self._due.set()
 
+    def is_full(self) -> bool:
+        """Whether so many ticks are unsent that no more should be read from the venues."""
+        return not self._room.is_set()
+
+    async def eased(self) -> None:
+        """Return once they are sent."""
+        await self._room.wait()
+
     def trade(self, trade: Trade, seen: int) -> None:
-        """As `offer`: evaluated here, shown elsewhere."""
+        """Evaluated here, shown elsewhere; nobody misses what cannot be sent."""
         _ = seen
-        self.offer(trade)
+        if not self.is_full():
+            self.offer(trade)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """As `trade`."""
         _ = seen
-        self.offer(quote)
+        if not self.is_full():
+            self.offer(quote)
 
     def blind(self, market: int) -> None:
         """At its place between the ticks."""
@@ -109,11 +126,15 @@ class Outlet:
     async def _flush(self) -> None:
         self._due.clear()
         self._pack()
+        sending = self._unsent
         try:
             await self._bus.flush()
         except Unavailable:
             self._due.set()
             raise
+        self._unsent -= sending
+        if self._unsent < self._limit:
+            self._room.set()
 
     def _pack(self) -> None:
         if self._ticks:

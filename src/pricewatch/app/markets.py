@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 
 from pricewatch.app.clock import SystemClock
-from pricewatch.app.wiring import instrument_lists
+from pricewatch.app.wiring import instrument_lists, stay_away
 from pricewatch.config import Settings
 from pricewatch.domain.errors import Invalid, NotFound, Unavailable
 from pricewatch.exchanges.base import Instrument
 from pricewatch.exchanges.listing import absent
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.ingest import rest
-from pricewatch.ingest.instruments import VenueList, look_up
+from pricewatch.ingest.instruments import VenueList, look_up, session
 from pricewatch.ingest.settings import VenueSettings
 
 
@@ -26,13 +25,15 @@ async def listed(settings: Settings, venue: str, *, anew: bool) -> tuple[VenueLi
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(EXCHANGES))}"
         raise Invalid("VENUE", f"there is no venue {venue!r}; {hint}")
     own = settings.ingest.venues.get(venue, VenueSettings()).model_copy(update={"symbols": ()})
-    async with rest.session() as http:
+    clock = SystemClock()
+    async with session() as http:
         answer = await look_up(
             venue,
             own,
             settings.ingest,
             lists=instrument_lists(settings),
-            clock=SystemClock(),
+            clock=clock,
+            away=stay_away(settings, clock),
             http=http,
             anew=anew,
         )

@@ -23,7 +23,7 @@ from pricewatch.app.links import (
     TickInlet,
 )
 from pricewatch.app.stages import Stages
-from pricewatch.app.wiring import Store, instrument_lists
+from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
 from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
@@ -90,7 +90,7 @@ class Assembly:
         self._owner = owner
         self._roles = frozenset(settings.app.roles)
         self._bus = RedisBus(settings.bus) if settings.bus.url.get_secret_value() else None
-        self._outlet = Outlet(self._bus) if self._bus is not None else None
+        self._outlet = Outlet(self._bus, limit=settings.bus.tick_limit) if self._bus is not None else None
         self._tapes = Tapes(*tapes)
         if self._outlet is not None and {"ingest", "engine"} <= self._roles:
             self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
@@ -102,7 +102,7 @@ class Assembly:
             if sink is not None:
                 self._sinks.add(sink)
         self.ingest: Ingest | None = None
-        self.directory = Directory(settings.ingest, instrument_lists(settings), clock)
+        self.directory = Directory(settings.ingest, instrument_lists(settings), clock, stay_away(settings, clock))
 
     @property
     def port(self) -> int | None:
@@ -267,6 +267,9 @@ class Assembly:
             marks=await self._marks(),
             gaps=store.gaps,
             candles=store.history,
+            stored=store.history,
+            backlog=store.ticks if self.evaluation is not None else self._far,
+            folder=ingest_folder(self.settings),
             recent=await self._recent(),
         )
         self.add_parts(self.ingest)

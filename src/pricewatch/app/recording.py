@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pricewatch.app.clock import SystemClock
-from pricewatch.app.wiring import instrument_lists
+from pricewatch.app.wiring import instrument_lists, stay_away
 from pricewatch.config import Settings
 from pricewatch.domain.market import Market, Tick, Trade
 from pricewatch.domain.time import to_datetime
 from pricewatch.ingest.capture import Recorder
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.worker import Ingest, listings
-from pricewatch.ports.ticks import Gap
+from pricewatch.ports.ticks import Closed, Gap
 from pricewatch.telemetry.logs import configure
 
 
@@ -46,10 +46,13 @@ class _NoLedger:
         del gap, opened_seen
         return 0
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        del gap_id, closed_seen
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        del gap_id, closed_seen, how
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
+        return []
+
+    async def patched_gaps(self) -> list[Gap]:
         return []
 
 
@@ -61,7 +64,7 @@ async def record(settings: Settings, folder: Path, span: int | None) -> dict[str
     stamp = to_datetime(clock.now()).strftime("%Y%m%dT%H%M%SZ")
     recorder = Recorder(folder / f"pricewatch-{stamp}.jsonl.gz")
     counts = _Counting()
-    directory = Directory(settings.ingest, instrument_lists(settings), clock)
+    directory = Directory(settings.ingest, instrument_lists(settings), clock, stay_away(settings, clock))
     await directory.look_up()
     markets = [
         Market(number, listing.venue, listing.symbol, listing.native, listing.step)

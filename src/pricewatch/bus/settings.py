@@ -18,6 +18,11 @@ class BusSettings(BaseModel):
     open_limit: int = Field(
         default=200_000, ge=1, description="Messages kept per topic while they cannot be sent; beyond it the oldest go"
     )
+    tick_limit: int = Field(
+        default=200_000,
+        ge=1,
+        description="Ticks that may wait while they cannot be sent; beyond it reading from the venues waits",
+    )
     entry_limit: int = Field(default=5_000, ge=1, description="Messages packed into one entry at most")
     prefetch: int = Field(default=16, ge=1, description="Entries read ahead per subscription")
     claim_idle: float = Field(

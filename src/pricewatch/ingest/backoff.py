@@ -21,15 +21,18 @@ class Backoff:
         """An attempt is made now (monotonic seconds)."""
         self._attempts.append(now)
 
+    def ration(self, now: float) -> float:
+        """Seconds until the next attempt is within the allowed number."""
+        if len(self._attempts) < self._settings.attempts:
+            return 0.0
+        return max(0.0, self._attempts[0] + self._settings.attempts_window - now)
+
     def after(self, lived: float, now: float, retry_after: float | None = None) -> float:
         """Seconds to wait after a connection that lived so long; 0 for one that never opened."""
         settings = self._settings
         self.failures = 0 if lived >= settings.forgive_after else self.failures + 1
         ceiling = min(settings.backoff_cap, settings.backoff_base * 2.0 ** min(self.failures, 30))
-        wait = ceiling * self._luck()
-        if len(self._attempts) == settings.attempts:
-            wait = max(wait, self._attempts[0] + settings.attempts_window - now)
-        return max(wait, retry_after or 0.0)
+        return max(ceiling * self._luck(), self.ration(now), retry_after or 0.0)
 
 
 def doubled(base: float, cap: float, attempt: int) -> float:

@@ -18,13 +18,17 @@ class Counters:
         "history_failures",
         "history_requests",
         "ignored",
+        "losses",
         "offered",
+        "pauses",
         "quotes",
         "quotes_rejected",
+        "quotes_shed",
         "received",
         "reconnects",
         "refilled",
         "rejected",
+        "shed",
     )
 
     def __init__(self) -> None:
@@ -39,7 +43,11 @@ class Counters:
         self.rejected: Counter[str] = Counter()
         self.quotes = 0
         self.quotes_rejected: Counter[str] = Counter()
+        self.quotes_shed = 0
         self.refilled = 0
+        self.losses = 0
+        self.pauses = 0
+        self.shed = 0
         self.gaps_opened = 0
         self.gaps_declared = 0
         self.history_requests = 0

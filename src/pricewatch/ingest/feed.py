@@ -10,7 +10,9 @@ import msgspec
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.engine.gate import Limits, check
 from pricewatch.ingest.counters import Counters
+from pricewatch.ingest.recent import Recent
 from pricewatch.ingest.sequence import Hole, Sequence, Verdict
+from pricewatch.ingest.shed import Shed
 from pricewatch.ports.ticks import TickSink
 
 _HISTORY = int(Flag.HISTORY)
@@ -23,7 +25,7 @@ class MarketFeed:
     def __init__(
         self,
         market: Market,
-        sequence: Sequence,
+        sequence: Sequence | Recent,
         *,
         sink: TickSink,
         limits: Limits,
@@ -38,6 +40,11 @@ class MarketFeed:
         self.last_at = 0
         """Venue time of the newest trade accepted; where a refill by time begins."""
         self.trades_live = 0
+        self.dark_from: int | None = None
+        """Venue time from which on trades may have been missed, while no connection brings them; None: never heard."""
+        self.is_blind = True
+        """No connection brings this market's trades."""
+        self._shed: Shed | None = None
         self._sink = sink
         self._limits = limits
         self._counters = counters
@@ -47,6 +54,7 @@ class MarketFeed:
         self._found: list[Trade] = []
         self._announced = 0
         self._first_received = 0
+        self._order = attrgetter("key" if isinstance(sequence, Sequence) else "at")
 
     @property
     def held(self) -> int:
@@ -61,10 +69,14 @@ class MarketFeed:
     def trade(self, trade: Trade) -> None:
         """One live trade, now."""
         counters = self._counters
-        counters.received += 1
         self.last_received = trade.received
         self.trades_live += 1
         reason = check(trade, trade.received, self._limits)
+        if self._shed is not None and reason is None:
+            counters.shed += 1
+            self._shed.note(trade)
+            return
+        counters.received += 1
         if reason is not None:
             counters.rejected[reason] += 1
             return
@@ -84,13 +96,19 @@ class MarketFeed:
             counters.offered += 1
             self._sink.offer(trade)
             return
-        self._held.append(trade)
-        if len(self._held) > self._capacity:
+        self._wait(trade, self._held)
+
+    def _wait(self, trade: Trade, held: list[Trade]) -> None:
+        held.append(trade)
+        if len(held) > self._capacity:
             self.release()
 
     def quote(self, quote: Quote) -> None:
         """One quote, now; quotes never wait."""
         self.last_received = quote.received
+        if self._shed is not None:
+            self._counters.quotes_shed += 1
+            return
         reason = check(quote, quote.received, self._limits)
         if reason is not None:
             self._counters.quotes_rejected[reason] += 1
@@ -98,13 +116,45 @@ class MarketFeed:
         self._counters.quotes += 1
         self._sink.offer(quote)
 
-    def blind(self) -> None:
-        """The connection is gone."""
+    def blind(self, since: int | None = None) -> None:
+        """The connection is gone; `since`: the venue's time up to which it had brought everything, where it stood."""
+        self.is_blind = True
+        if since is not None and self.dark_from is None:
+            self.dark_from = since
         self._sink.blind(self.market.id)
+
+    def heard(self) -> int | None:
+        """Connected again: since when trades may have been missed, to be looked for; None where nothing can be."""
+        self.is_blind = False
+        since, self.dark_from = self.dark_from, None
+        return since
 
     def sighted(self) -> None:
         """Connected, and compared with the venue's history."""
         self._sink.sighted(self.market.id)
+
+    def hold(self) -> None:
+        """Let live trades wait from now on, until `release`."""
+        if self._held is None:
+            self._held = []
+
+    def shed(self) -> None:
+        """Too much waits behind us: from now on keep the extremes only."""
+        if self._shed is None:
+            self._shed = Shed()
+
+    def unshed(self) -> tuple[int, int] | None:
+        """There is room again: the extremes go their way. What was left out shows as a hole between them.
+
+        Returns the venue times of the first and last trade shed, None where there was none.
+        """
+        shed, self._shed = self._shed, None
+        if shed is None or shed.span is None:
+            return None
+        for trade in shed.kept():
+            self._counters.shed -= 1
+            self.trade(trade)
+        return shed.span
 
     def announced(self, key: int) -> None:
         """The venue says its newest trade is `key`; still unseen at the next such word, it is a hole."""
@@ -143,7 +193,7 @@ class MarketFeed:
         """Hand over what was found and what waited, oldest first, and wait no more."""
         waiting = [*self._found, *(self._held or ())]
         self._found, self._held = [], None
-        waiting.sort(key=attrgetter("key"))
+        waiting.sort(key=self._order)
         for trade in waiting:
             self._counters.offered += 1
             self._sink.offer(trade)

@@ -17,16 +17,15 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.exchanges.base import Endpoints, Instrument
 from pricewatch.exchanges.listing import absent
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.ingest import rest
+from pricewatch.ingest.counters import Counters
 from pricewatch.ingest.pace import Pace
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
+from pricewatch.ingest.stayaway import Distance, StayAway
+from pricewatch.ingest.venue_rest import VenueRest
 from pricewatch.ports.clock import Clock
 from pricewatch.telemetry.metrics import Sample
 
 log = structlog.get_logger(__name__)
-
-_MAX_BODY = 64 * 1024 * 1024
-"""Bytes of one answer; the largest list known has about 20 million."""
 
 
 class VenueList(msgspec.Struct, frozen=True):
@@ -81,6 +80,11 @@ class Answer(NamedTuple):
     trouble: str = ""
 
 
+def session() -> aiohttp.ClientSession:
+    """A client for venues; some answer nobody who does not say who is asking."""
+    return aiohttp.ClientSession(headers={"User-Agent": "pricewatch"})
+
+
 def source_of(venue: str, settings: VenueSettings) -> str:
     """The REST address of a venue."""
     return settings.rest_url or EXCHANGES[venue].endpoints.rest
@@ -93,6 +97,7 @@ async def look_up(
     *,
     lists: Lists,
     clock: Clock,
+    away: StayAway,
     http: aiohttp.ClientSession,
     anew: bool = False,
 ) -> Answer:
@@ -100,9 +105,14 @@ async def look_up(
     known = lists.read(venue, source_of(venue, settings))
     if known is not None and not anew and _serves(known, settings.symbols, common, clock.now()):
         return Answer(known)
+    asking = Pace(EXCHANGES[venue].history_interval if settings.history_interval is None else settings.history_interval)
+    distance = Distance(venue, opening=Pace(0.0), asking=asking, book=away)
+    if asking.away > 0.0:
+        return Answer(known, trouble=f"{venue} wants to be left alone for another {asking.away:.0f} s")
+    rest = VenueRest(http, distance=distance, timeout=settings.history_timeout, counters=Counters())
     try:
         async with asyncio.timeout(common.instruments_timeout):
-            found = await _ask(venue, settings, clock=clock, http=http)
+            found = await _ask(venue, settings, clock=clock, rest=rest)
     except TimeoutError:
         return Answer(known, trouble=f"{venue} did not list its markets within {common.instruments_timeout:g} s")
     except (BadData, Refused, Unavailable) as error:
@@ -118,15 +128,11 @@ def _serves(known: VenueList, symbols: Collection[str], common: IngestSettings, 
     return {one.symbol for one in known.instruments if one.active}.issuperset(symbols)
 
 
-async def _ask(venue: str, settings: VenueSettings, *, clock: Clock, http: aiohttp.ClientSession) -> VenueList:
+async def _ask(venue: str, settings: VenueSettings, *, clock: Clock, rest: VenueRest) -> VenueList:
     kind = EXCHANGES[venue]
     source = source_of(venue, settings)
     exchange = kind([], Endpoints(socket=settings.socket_url or kind.endpoints.socket, rest=source))
-    pace = Pace(kind.history_interval if settings.history_interval is None else settings.history_interval)
-    bodies = []
-    for request in exchange.instrument_requests():
-        await pace.turn()
-        bodies.append(await rest.fetch(http, request, timeout=settings.history_timeout, limit=_MAX_BODY))
+    bodies = [await rest.ask(request.url, request.body) for request in exchange.instrument_requests()]
     instruments = exchange.parse_instruments(bodies) if bodies else []
     if bodies and not any(one.active for one in instruments):
         raise BadData("malformed", f"{venue} listed no market that trades")
@@ -153,10 +159,11 @@ class Directory:
 
     name = "instruments"
 
-    def __init__(self, settings: IngestSettings, lists: Lists, clock: Clock) -> None:
+    def __init__(self, settings: IngestSettings, lists: Lists, clock: Clock, away: StayAway) -> None:
         self._settings = settings
         self._lists = lists
         self._clock = clock
+        self._away = away
         self._answers: dict[str, Answer] = {}
         self._listed: dict[str, dict[str, Instrument]] = {}
         self.absent: dict[str, dict[str, str]] = {}
@@ -164,13 +171,15 @@ class Directory:
 
     async def look_up(self) -> None:
         """Ask all venues at once, as far as their kept lists do not serve. Never raises for a venue that is away."""
-        async with rest.session() as http, asyncio.TaskGroup() as group:
+        async with session() as http, asyncio.TaskGroup() as group:
             for name, venue in self._settings.venues.items():
                 if venue.enabled and venue.symbols and venue.instruments:
                     group.create_task(self._look_up(name, venue, http), name=f"instruments {name}")
 
     async def _look_up(self, name: str, venue: VenueSettings, http: aiohttp.ClientSession) -> None:
-        answer = await look_up(name, venue, self._settings, lists=self._lists, clock=self._clock, http=http)
+        answer = await look_up(
+            name, venue, self._settings, lists=self._lists, clock=self._clock, away=self._away, http=http
+        )
         self._answers[name] = answer
         if answer.trouble:
             log.warning("instruments.away", venue=name, error=answer.trouble, kept=answer.found is not None)

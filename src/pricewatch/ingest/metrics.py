@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from pricewatch.domain.time import rfc3339
+from pricewatch.ingest.dark import Dark
 from pricewatch.ingest.history import VenueHistory
 from pricewatch.ingest.refill import Refiller
+from pricewatch.ingest.roster import Roster
 from pricewatch.ingest.runner import Runner
 from pricewatch.ingest.session import Venue
+from pricewatch.ingest.stayaway import Distance
 from pricewatch.telemetry.metrics import Sample
 
 
@@ -20,15 +23,31 @@ class LiveVenue(msgspec.Struct):
 
     venue: Venue
     refiller: Refiller
+    dark: Dark
     history: VenueHistory | None
-    runners: list[Runner]
+    distance: Distance
+    roster: Roster
+    approximate: bool
+    """Trades have no identity but a hash of what they say."""
     candles: int = 0
     """Imported candles that were new."""
     candle_failures: int = 0
 
+    @property
+    def runners(self) -> list[Runner]:
+        """Its connections."""
+        return self.roster.runners
+
 
 def _time(instant: int | None) -> str | None:
     return rfc3339(instant) if instant else None
+
+
+def _reading(venue: Venue) -> str:
+    relief = venue.relief
+    if relief is None or not (relief.shedding or relief.paused):
+        return "on"
+    return "shedding" if relief.shedding else "paused"
 
 
 def venue_status(live: LiveVenue) -> Mapping[str, Any]:
@@ -43,9 +62,11 @@ def venue_status(live: LiveVenue) -> Mapping[str, Any]:
         },
         "refused": {f"{item.native} {item.channel}": reason for item, (reason, _) in venue.refused.items()},
         "notice": venue.notice or None,
-        "identity": "exact",
+        "stay_away_seconds": round(max(live.distance.opening.away, live.distance.asking.away), 3),
+        "reading": _reading(venue),
+        "identity": "approximate" if live.approximate else "exact",
         "skew_seconds": None if skew is None else skew / 1e6,
-        "open_gaps": len(live.refiller.open),
+        "open_gaps": len(live.refiller.declared.open),
         "counters": counters.numbers()
         | {"held": sum(feed.held for feed in venue.feeds.values())}
         | {"rejected": dict(counters.rejected), "quotes_rejected": dict(counters.quotes_rejected)},
@@ -60,6 +81,10 @@ _HELP = {
     "refilled": "Trades that came from the venue's history.",
     "gaps_declared": "Holes written to the gap ledger.",
     "reconnects": "Connections lost.",
+    "losses": "Times a counter of the venue jumped, so that trades may be missing.",
+    "pauses": "Times reading waited since storage or the bus took no more.",
+    "shed": "Trades left out while storage or the bus took no more; declared as holes, their extremes handed on.",
+    "quotes_shed": "Quotes left out meanwhile.",
 }
 
 
@@ -73,7 +98,10 @@ def samples(live: LiveVenue) -> Iterable[Sample]:
         yield Sample("rejected", value, labels=(label, ("reason", reason)), help="Trades refused by the gate.")
     yield Sample("held", sum(feed.held for feed in venue.feeds.values()), "gauge", (label,))
     yield Sample("connected", sum(bool(runner.sessions) for runner in live.runners), "gauge", (label,))
-    yield Sample("open_gaps", len(live.refiller.open), "gauge", (label,), "Declared holes not filled yet.")
+    yield Sample("open_gaps", len(live.refiller.declared.open), "gauge", (label,), "Declared holes not filled yet.")
+    away = max(live.distance.opening.away, live.distance.asking.away)
+    yield Sample("stay_away_seconds", away, "gauge", (label,), "Seconds the venue still wants to be left alone.")
+    yield Sample("paused", int(_reading(venue) != "on"), "gauge", (label,), "Whether reading waits or sheds.")
     if venue.skew.measured is not None:
         yield Sample("skew_seconds", venue.skew.measured / 1e6, "gauge", (label,), "Venue clock ahead of ours.")
     for feed in venue.feeds.values():

@@ -1,25 +1,25 @@
-"""Holes in a market's trades: filled from the venue's history, or declared; never silent."""
+"""Holes in a market's trade ids: filled from the venue's history, or declared; never silent."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import msgspec
 import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
+from pricewatch.domain.market import Market, Trade
 from pricewatch.ingest.backoff import doubled
-from pricewatch.ingest.counters import Counters
+from pricewatch.ingest.declared import Declared
 from pricewatch.ingest.feed import MarketFeed
 from pricewatch.ingest.history import VenueHistory
+from pricewatch.ingest.patch import Patcher
 from pricewatch.ingest.sequence import Hole
 from pricewatch.ingest.settings import VenueSettings
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.ticks import Gap, GapLedger
+from pricewatch.ports.ticks import Backlog, Closed, Gap
 
-AnswerT = TypeVar("AnswerT")
 log = structlog.get_logger(__name__)
 
 _SLICE = 500
@@ -36,6 +36,22 @@ class Wanted(msgspec.Struct, frozen=True):
     to_at: int
 
 
+class Late:
+    """Hands found trades on, as fast as the stages behind take them."""
+
+    def __init__(self, clock: Clock, backlog: Backlog | None) -> None:
+        self._clock = clock
+        self._backlog = backlog
+
+    async def hand_on(self, feed: MarketFeed, trades: list[Trade]) -> None:
+        """A slice at a time, others in between."""
+        for start in range(0, len(trades), _SLICE):
+            if self._backlog is not None and self._backlog.is_full():
+                await self._backlog.eased()
+            feed.late(trades[start : start + _SLICE], now=self._clock.now())
+            await asyncio.sleep(0)
+
+
 class Refiller:
     """One venue's. Live trades wait behind a hole for at most `gap_hold`; afterwards it is declared."""
 
@@ -44,22 +60,21 @@ class Refiller:
         settings: VenueSettings,
         *,
         history: VenueHistory | None,
-        ledger: GapLedger,
-        clock: Clock,
-        counters: Counters,
+        declared: Declared,
+        patcher: Patcher,
+        late: Late,
         pause: Callable[[float], Awaitable[None]],
         group: asyncio.TaskGroup,
     ) -> None:
+        self.declared = declared
         self._settings = settings
         self._history = history
-        self._ledger = ledger
-        self._clock = clock
-        self._counters = counters
+        self._patcher = patcher
+        self._late = late
         self._pause = pause
         self._group = group
         self._episodes: dict[int, list[Wanted]] = {}
-        self.open: dict[tuple[int, Hole], Wanted] = {}
-        """Declared and not yet filled, by market."""
+        self._doubted: set[int] = set()
         self._down = False
 
     def hole_found(self, feed: MarketFeed, hole: Hole, since: int) -> bool:
@@ -69,7 +84,7 @@ class Refiller:
         if (holes := self._episodes.get(number)) is not None:
             holes.append(wanted)
             return True
-        if self._history is None or self._settings.gap_hold == 0 or not self._fillable(hole):
+        if self._settings.gap_hold == 0 or not self._fillable(feed.market, hole):
             self.chase(feed, wanted)
             return False
         self._episodes[number] = [wanted]
@@ -83,9 +98,12 @@ class Refiller:
     async def reconcile(self, feed: MarketFeed) -> None:
         """Ask what a silent market printed after the last trade seen, until it is known or a trade comes."""
         seen, attempt = feed.trades_live, 0
-        while self._history is not None and (high := feed.sequence.high) is not None and feed.trades_live == seen:
+        history = self._history
+        if history is None or not history.has_trades(feed.market):
+            return
+        while (high := feed.sequence.high) is not None and feed.trades_live == seen:
             try:
-                trades = await self._history.trades(feed.market, high + 1, None, feed.last_at)
+                trades = await history.trades(feed.market, high + 1, None, feed.last_at)
             except Unavailable as error:
                 self._lost(error)
             except Refused as error:
@@ -93,12 +111,22 @@ class Refiller:
                 return
             else:
                 self._back()
-                for start in range(0, len(trades), _SLICE):
-                    feed.late(trades[start : start + _SLICE], now=self._clock.now())
-                    await asyncio.sleep(0)
+                await self._late.hand_on(feed, trades)
                 return
             await self._pause(self._wait(attempt))
             attempt += 1
+
+    def doubt(self, feed: MarketFeed) -> None:
+        """The venue says that trades may be missing: the next id tells, or its history before that."""
+        if feed.market.id not in self._doubted:
+            self._doubted.add(feed.market.id)
+            self._group.create_task(self._reconcile_once(feed), name=f"reconcile {feed.market.key}")
+
+    async def _reconcile_once(self, feed: MarketFeed) -> None:
+        try:
+            await self.reconcile(feed)
+        finally:
+            self._doubted.discard(feed.market.id)
 
     async def _episode(self, feed: MarketFeed) -> None:
         """Hold, fetch, release; what remains is chased."""
@@ -120,7 +148,7 @@ class Refiller:
         attempt = 0
         while True:
             for wanted in list(holes):
-                if not self._fillable(wanted.hole) or not await self._fill(feed, wanted):
+                if not self._fillable(feed.market, wanted.hole) or not await self._fill(feed, wanted):
                     return
             if not any(feed.sequence.missing(wanted.hole) for wanted in holes):
                 return
@@ -134,9 +162,7 @@ class Refiller:
         try:
             for part in feed.sequence.missing(wanted.hole):
                 trades = await self._history.trades(feed.market, part.first, part.last, wanted.from_at)
-                for start in range(0, len(trades), _SLICE):
-                    feed.late(trades[start : start + _SLICE], now=self._clock.now())
-                    await asyncio.sleep(0)
+                await self._late.hand_on(feed, trades)
         except Unavailable as error:
             self._lost(error)
         except Refused as error:
@@ -146,41 +172,32 @@ class Refiller:
             self._back()
         return True
 
-    async def _chase(self, feed: MarketFeed, wanted: Wanted, gap: int | None) -> None:
+    async def _chase(self, feed: MarketFeed, wanted: Wanted, number: int | None) -> None:
         loop = asyncio.get_running_loop()
         until = loop.time() + self._settings.refill_deadline
-        number = gap if gap is not None else await self._declare(feed, wanted)
-        self.open[feed.market.id, wanted.hole] = wanted
+        market, (first, last) = feed.market, wanted.hole
+        gap = Gap(market.id, first, last, wanted.from_at, wanted.to_at, "trade ids jumped")
+        if number is None:
+            number = await self.declared.declare(market, gap)
+        else:
+            self.declared.remember(number, gap)
         attempt = 0
         while feed.sequence.missing(wanted.hole):
-            if loop.time() >= until or not self._fillable(wanted.hole) or not await self._fill(feed, wanted):
-                log.warning("gap.stays", market=feed.market.key, first=wanted.hole.first, last=wanted.hole.last)
+            if loop.time() >= until or not self._fillable(market, wanted.hole) or not await self._fill(feed, wanted):
+                await self._give_up(feed, wanted, number)
                 return
             if feed.sequence.missing(wanted.hole):
                 await self._pause(self._wait(attempt))
                 attempt += 1
-        del self.open[feed.market.id, wanted.hole]
-        await self._persist(lambda: self._ledger.close(number, closed_seen=self._clock.now()))
-        log.info("gap.filled", market=feed.market.key, first=wanted.hole.first, last=wanted.hole.last)
+        await self.declared.close(market, number)
 
-    async def _declare(self, feed: MarketFeed, wanted: Wanted) -> int:
-        first, last = wanted.hole
-        declared = Gap(feed.market.id, first, last, wanted.from_at, wanted.to_at, "trade ids jumped")
-        self._counters.gaps_declared += 1
-        log.warning("gap.declared", market=feed.market.key, first=first, last=last)
-        return await self._persist(lambda: self._ledger.declare(declared, opened_seen=self._clock.now()))
-
-    async def _persist(self, act: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
-        """The ledger's answer, however long it is away."""
-        attempt = 0
-        while True:
-            try:
-                return await act()
-            except Unavailable as error:
-                if attempt == 0:
-                    log.warning("gap.ledger_away", error=str(error))
-                await self._pause(self._wait(attempt))
-                attempt += 1
+    async def _give_up(self, feed: MarketFeed, wanted: Wanted, number: int) -> None:
+        """No trades are to be had: candles where the venue never has any, else the hole stays declared."""
+        market, (first, last) = feed.market, wanted.hole
+        if not self._has_trades(market) and await self._patcher.patch(market, wanted.from_at, wanted.to_at):
+            await self.declared.close(market, number, Closed.CANDLES)
+            return
+        log.warning("gap.stays", market=market.key, first=first, last=last)
 
     def _remains(self, feed: MarketFeed, wanted: Wanted) -> list[Wanted]:
         parts = feed.sequence.missing(wanted.hole)
@@ -188,8 +205,11 @@ class Refiller:
             parts = [Hole(parts[0].first, parts[-1].last)]
         return [Wanted(part, wanted.from_at, wanted.to_at) for part in parts]
 
-    def _fillable(self, hole: Hole) -> bool:
-        return self._history is not None and hole.last - hole.first < self._settings.max_gap
+    def _has_trades(self, market: Market) -> bool:
+        return self._history is not None and self._history.has_trades(market)
+
+    def _fillable(self, market: Market, hole: Hole) -> bool:
+        return hole.last - hole.first < self._settings.max_gap and self._has_trades(market)
 
     def _wait(self, attempt: int) -> float:
         return doubled(self._settings.refill_backoff, self._settings.refill_backoff_cap, attempt)

@@ -39,6 +39,9 @@ class Sequence:
                 first, last = before.first, max(before.last, last)  # noqa: PLW2901 - one hole with its neighbour
             self._holes.append(Hole(first, last))
 
+    def __contains__(self, key: int) -> bool:
+        return self.high is not None and key <= self.high and not self.missing((key, key))
+
     def admit(self, key: int) -> Verdict | Hole:
         """Note an id: new, duplicate, or new with a hole before it."""
         high = self.high

@@ -1,9 +1,9 @@
-"""One connection's life: subscribe, verify, and one synchronous chain per frame."""
+"""One connection's life: greet, subscribe, verify, keep alive, and one synchronous chain per frame."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from time import perf_counter
 from typing import Protocol
 
@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from pricewatch.domain.errors import BadData, Refused, Unavailable
-from pricewatch.domain.market import Quote, Trade
+from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.engine.gate import Limits, Reason
 from pricewatch.exchanges.base import (
     BadTrade,
@@ -20,17 +20,23 @@ from pricewatch.exchanges.base import (
     Exchange,
     Heartbeat,
     Ignored,
+    Lost,
     Notice,
     Output,
+    Ready,
+    Send,
     Subscribed,
     Subscription,
     SubscriptionFailed,
 )
-from pricewatch.ingest.backoff import doubled
+from pricewatch.ingest.asking import Asking
 from pricewatch.ingest.counters import Counters
 from pricewatch.ingest.feed import MarketFeed
+from pricewatch.ingest.relief import Relief
+from pricewatch.ingest.sender import Sender
 from pricewatch.ingest.settings import VenueSettings
 from pricewatch.ingest.skew import Skew
+from pricewatch.ingest.tap import Tap
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.connection import Connection
 
@@ -45,28 +51,12 @@ _SLOW = 0.002
 """Seconds after which a single frame was enough: many rules judged at once, as after a start."""
 
 
-class Tap(Protocol):
-    """Who writes down every frame (`pricewatch record`)."""
-
-    def opened(self, connection: str, url: str, at: int) -> None:
-        """A connection was opened."""
-        ...
-
-    def sent(self, connection: str, url: str, frame: str, at: int) -> None:
-        """A frame went to the venue."""
-        ...
-
-    def received(self, connection: str, frame: bytes | str, at: int) -> None:
-        """A frame came from the venue."""
-        ...
-
-
 class Venue(msgspec.Struct):
     """What all connections of one venue share."""
 
     id: str
     settings: VenueSettings
-    feeds: Mapping[int, MarketFeed]
+    feeds: dict[int, MarketFeed]
     """By market number."""
     limits: Limits
     counters: Counters
@@ -79,32 +69,72 @@ class Venue(msgspec.Struct):
     """Refused subscriptions: why, and when (loop time)."""
     notice: str = ""
     """The last thing the venue said to people."""
+    relief: Relief | None = None
+    """What to do when the stages behind have no room; None: they always have."""
+
+    @property
+    def skew_now(self) -> int:
+        """The venue's clock minus ours, as far as it is believed, in microseconds."""
+        return max(-self.max_skew, min(self.skew.measured or 0, self.max_skew))
+
+
+class Keeper(Protocol):
+    """Who keeps the connection, and is told what concerns more than it."""
+
+    def heard(self, native: str) -> None:
+        """The venue has confirmed all of a market's subscriptions."""
+        ...
+
+    def lost(self, natives: Collection[str], reason: str, since: int) -> None:
+        """Trades of these markets (none named: of all) may be missing, printed after `since` (our clock, µs)."""
+        ...
+
+    def closing(self) -> None:
+        """The venue is about to close this connection."""
+        ...
 
 
 class Session:
     """From an open connection to its end."""
 
-    def __init__(
-        self, venue: Venue, exchange: Exchange, connection: Connection, name: str, ready: asyncio.Event
-    ) -> None:
+    def __init__(self, venue: Venue, exchange: Exchange, connection: Connection, name: str, keeper: Keeper) -> None:
         self._venue = venue
         self._exchange = exchange
         self._connection = connection
         self._name = name
-        self._ready = ready
+        self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._last_frame = self._loop.time()
         self._out: list[Output] = []
-        self.pending: set[Subscription] = set()
+        self._ready = asyncio.Event()
+        interval = venue.settings.send_interval
+        self._sender = Sender(
+            connection,
+            interval=exchange.send_interval if interval is None else interval,
+            pause=venue.pause,
+            sent=self._sent,
+        )
+        self.asking = Asking(
+            exchange,
+            venue.settings,
+            refused=venue.refused,
+            request=self._sender.request,
+            heard=keeper.heard,
+        )
+        self.last_received = venue.clock.now()
+        """Our clock at the newest frame, or at the opening."""
+
+    @property
+    def pending(self) -> set[Subscription]:
         """Asked for, not yet confirmed."""
-        self._changed = asyncio.Event()
-        self._spoilt = False
+        return self.asking.pending
 
     async def run(self, *besides: Coroutine[None, None, None]) -> Refused | Unavailable:
         """Pump until the connection is gone, with `besides` running as long; why it ended."""
         try:
             async with asyncio.TaskGroup() as group:
-                for task in (self._subscribe(), self._watch(), *besides, self._pump()):
+                tasks = (self._greet(), self._subscribe(), self._sender.run(), self._keep_alive(), self._watch())
+                for task in (*tasks, *besides, self._pump()):
                     group.create_task(task, name=f"session {self._name}")
         except BaseExceptionGroup as errors:
             ends = [error for error in errors.exceptions if isinstance(error, (Refused, Unavailable))]
@@ -113,8 +143,21 @@ class Session:
             return ends[0]
         raise AssertionError("the pump ends with an error only")
 
+    def match(self, markets: Sequence[Market]) -> None:
+        """Subscribe to these markets and no others from now on."""
+        wanted = {market.native: market for market in markets}
+        gone = self._exchange.markets.keys() - wanted.keys()
+        if gone:
+            self.asking.remove(gone)
+        new = [market for native, market in wanted.items() if native not in self._exchange.markets]
+        if new:
+            self.asking.add(new)
+
+    # -- frames in ----------------------------------------------------------------------------------------------------
+
     async def _pump(self) -> None:
         receive, frame_in, tap = self._connection.receive, self._frame, self._venue.tap
+        relief = self._venue.relief
         count, since = 0, perf_counter()
         while True:
             frame = await receive()
@@ -125,6 +168,9 @@ class Session:
             frame_in(frame, now)
             ended = perf_counter()
             count += 1
+            if relief is not None and relief.is_due():
+                await relief.wait()
+                self._last_frame = self._loop.time()
             if ended - began > _SLOW or (count % _LOOK == 0 and (count >= _BURST or ended - since > _TURN)):
                 await asyncio.sleep(0)
                 count, since = 0, perf_counter()
@@ -152,29 +198,41 @@ class Session:
             else:
                 self._control(output, now)
         out.clear()
+        self.last_received = now
 
     def _adjust(self) -> None:
-        measured = self._venue.skew.measured or 0
-        self._venue.limits.skew = max(0, min(measured, self._venue.max_skew))
+        self._venue.limits.skew = max(0, self._venue.skew_now)
 
-    def _control(self, output: Control, now: int) -> None:
-        if isinstance(output, Ignored):
-            self._venue.counters.ignored += 1
-        elif isinstance(output, Heartbeat):
-            self._heartbeat(output, now)
-        elif isinstance(output, Subscribed):
-            self._confirmed(Subscription(output.native, output.channel))
-        elif isinstance(output, SubscriptionFailed):
-            self._refused(Subscription(output.native, output.channel), output.reason)
-        elif isinstance(output, Notice):
-            self._say(output.text)
-        elif isinstance(output, Closing):
-            self._say(f"closing: {output.reason}")
+    def _control(self, output: Control, now: int) -> None:  # noqa: C901 - one branch a word
+        match output:
+            case Ignored():
+                self._venue.counters.ignored += 1
+            case Heartbeat():
+                self._heartbeat(output, now)
+            case Send():
+                self._sender.answer(output.frame)
+            case Subscribed():
+                self.asking.confirmed(Subscription(output.native, output.channel))
+            case SubscriptionFailed():
+                if not output.native:
+                    self._say(output.reason)
+                self.asking.refused(Subscription(output.native, output.channel), output.reason)
+            case Lost():
+                self._venue.counters.losses += 1
+                log.info("feed.losses", feed=self._name, reason=output.reason, natives=output.natives[:20])
+                self._keeper.lost(output.natives, output.reason, self.last_received)
+            case Ready():
+                self._ready.set()
+            case Notice():
+                self._say(output.text)
+            case Closing():
+                self._say(f"closing: {output.reason}")
+                self._keeper.closing()
 
     def _heartbeat(self, heartbeat: Heartbeat, now: int) -> None:
-        if heartbeat.market is None:
+        feed = None if heartbeat.market is None else self._venue.feeds.get(heartbeat.market)
+        if feed is None:
             return
-        feed = self._venue.feeds[heartbeat.market]
         feed.last_received = now
         if heartbeat.last_key is not None:
             feed.announced(heartbeat.last_key)
@@ -184,71 +242,54 @@ class Session:
             self._venue.notice = text
             log.info("venue.notice", venue=self._venue.id, text=text)
 
-    def _confirmed(self, subscription: Subscription) -> None:
-        self.pending.discard(subscription)
-        self._venue.refused.pop(subscription, None)
-        self._changed.set()
+    # -- frames out ---------------------------------------------------------------------------------------------------
 
-    def _refused(self, subscription: Subscription, reason: str) -> None:
-        if not subscription.native:
-            self._spoilt = True
-            self._say(reason)
-        elif subscription in self.pending:
-            self.pending.discard(subscription)
-            self._venue.refused[subscription] = (reason, self._loop.time())
-            log.warning("feed.refused", venue=self._venue.id, native=subscription.native, reason=reason)
-            self._spoilt = True
-        self._changed.set()
+    def _sent(self, frame: str) -> None:
+        tap = self._venue.tap
+        if tap is not None:
+            tap.sent(self._name, self._exchange.url(), frame, self._venue.clock.now())
+
+    async def _greet(self) -> None:
+        """Wait for the venue's first word where it has one; from then on frames go out."""
+        limit = self._venue.settings.greeting_timeout
+        if self._exchange.greeting:
+            try:
+                async with asyncio.timeout(limit):
+                    await self._ready.wait()
+            except TimeoutError as error:
+                raise Unavailable(f"the venue did not greet within {limit:g} s") from error
+        if self._exchange.settle:
+            await self._venue.pause(self._exchange.settle)
+        self._sender.open()
 
     async def _subscribe(self) -> None:
-        """Ask, wait for the confirmations, ask again for what is missing; a message a market from then on."""
-        settings = self._venue.settings
-        oldest = self._loop.time() - settings.refused_retry
-        again = {subscription for subscription, (_, when) in self._venue.refused.items() if when < oldest}
-        self.pending = {s for s in self._exchange.expected() if s not in self._venue.refused or s in again}
-        wanted = [s for s in self._exchange.expected() if s in self.pending]
-        await self._ask([s for s in wanted if s not in again], alone=False)
-        await self._ask([s for s in wanted if s in again], alone=True)
-        attempt = 0
+        await self._sender.opened()
+        await self.asking.run()
+
+    async def _keep_alive(self) -> None:
+        """For venues that close a connection, busy or not, on which nobody asks."""
+        every = self._exchange.keepalive.every
+        if every is None:
+            return
+        await self._sender.opened()
         while True:
-            wait = doubled(settings.subscribe_timeout, settings.subscribe_retry_cap, attempt)
-            settled = await self._settled(wait)
-            self._ready.set()
-            if settled:
-                return
-            missing = [s for s in self._exchange.expected() if s in self.pending]
-            log.info("feed.unconfirmed", venue=self._venue.id, missing=[s.native for s in missing][:20])
-            await self._ask(missing, alone=True)
-            attempt += 1
-
-    async def _ask(self, wanted: list[Subscription], *, alone: bool) -> None:
-        tap, interval = self._venue.tap, self._venue.settings.send_interval
-        for send in self._exchange.subscribe(wanted, alone=alone) if wanted else ():
-            if tap is not None:
-                tap.sent(self._name, self._exchange.url(), send.frame, self._venue.clock.now())
-            await self._connection.send(send.frame)
-            await self._venue.pause(self._exchange.send_interval if interval is None else interval)
-
-    async def _settled(self, wait: float) -> bool:
-        """True when nothing is pending; False after `wait`, or at once where one refusal spoilt a request."""
-        try:
-            async with asyncio.timeout(wait):
-                while self.pending and not self._spoilt:
-                    self._changed.clear()
-                    await self._changed.wait()
-        except TimeoutError:
-            pass
-        self._spoilt = False
-        return not self.pending
+            await asyncio.sleep(every)
+            self._probe()
 
     async def _watch(self) -> None:
         """Probe a silent connection, then give it up."""
         limit = self._venue.settings.idle_timeout
-        probe = self._exchange.keepalive.probe
         while True:
             await asyncio.sleep(limit / 4)
+            if self._venue.relief is not None and self._venue.relief.paused:
+                continue  # it is we who do not listen
             idle = self._loop.time() - self._last_frame
             if idle >= limit:
                 raise Unavailable(f"no frame for {limit:g} s")
-            if probe is not None and idle >= limit / 3:
-                await self._connection.send(probe)
+            if idle >= limit / 3:
+                self._probe()
+
+    def _probe(self) -> None:
+        message = self._exchange.probe(self._venue.clock.now())
+        if message is not None:
+            self._sender.answer(message)

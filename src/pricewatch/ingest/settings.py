@@ -28,6 +28,9 @@ class VenueSettings(BaseModel):
     )
 
     connect_timeout: float = Field(default=10.0, gt=0, description="Seconds a connection may take to open.")
+    greeting_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds a venue that speaks first may take to do so after connecting."
+    )
     subscribe_timeout: float = Field(
         default=5.0, gt=0, description="Seconds a subscription may stay unconfirmed before it is asked for again."
     )
@@ -52,7 +55,13 @@ class VenueSettings(BaseModel):
     rotate_after: float = Field(
         default=82_800.0,
         gt=0,
-        description="Seconds after which a new connection replaces one, before the venue's own limit (24 h).",
+        description="Seconds after which a new connection replaces one; sooner where the venue closes them sooner.",
+    )
+    rotate_overlap: float = Field(
+        default=3.0, ge=0, description="Seconds a replaced connection goes on beside its successor."
+    )
+    markets_per_connection: int | None = Field(
+        default=None, ge=1, description="Most markets on one connection; empty: the venue's own limit, never more."
     )
     reconcile_after: float = Field(
         default=10.0,
@@ -72,6 +81,11 @@ class VenueSettings(BaseModel):
         default=2.0, ge=0, description="Seconds live trades wait for the refill of a hole before them."
     )
     gap_hold_trades: int = Field(default=50_000, ge=1, description="Most live trades a market may hold meanwhile.")
+    recent_trades: int = Field(
+        default=10_000,
+        ge=100,
+        description="Newest trades a market is remembered by where the venue's trade ids do not count by one.",
+    )
     max_gap: int = Field(default=100_000, ge=1, description="Largest hole, in trades, that is refilled.")
     refill_deadline: float = Field(
         default=3600.0, gt=0, description="Seconds after which a hole that could not be refilled stays declared."
@@ -98,6 +112,12 @@ class IngestSettings(BaseModel):
         default=5.0, ge=0, description="Seconds a trade's time may lie ahead of ours, beyond the measured skew."
     )
     max_skew: float = Field(default=60.0, ge=0, description="Largest measured clock skew that is allowed for, in s.")
+    pause_limit: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds reading from the venues waits while storage or the bus takes no more; then only the "
+        "extremes of each market are kept until it does, and what was left out is declared.",
+    )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
     )

@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
 from pricewatch.domain.market import Market, Trade
-from pricewatch.domain.time import HOUR, MINUTE
-from pricewatch.engine.gate import Limits
-from pricewatch.exchanges.base import Endpoints, Exchange
+from pricewatch.domain.time import MINUTE
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.backoff import doubled
 from pricewatch.ingest.candles import is_sound
-from pricewatch.ingest.counters import Counters
+from pricewatch.ingest.dark import Stored
 from pricewatch.ingest.feed import MarketFeed
 from pricewatch.ingest.history import VenueHistory
 from pricewatch.ingest.instruments import Directory
+from pricewatch.ingest.making import Connect, VenueMaker
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
-from pricewatch.ingest.pace import Pace
-from pricewatch.ingest.refill import Refiller, Wanted
-from pricewatch.ingest.runner import Runner
-from pricewatch.ingest.sequence import Hole
-from pricewatch.ingest.sequence import Sequence as Ids
-from pricewatch.ingest.session import Tap, Venue
-from pricewatch.ingest.settings import IngestSettings, VenueSettings
+from pricewatch.ingest.resume import Ledgers, resume
+from pricewatch.ingest.settings import IngestSettings
+from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.suspects import Suspects
+from pricewatch.ingest.tap import Tap
 from pricewatch.ingest.transport.choice import connector
-from pricewatch.ingest.transport.options import Options
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.connection import Connector
-from pricewatch.ports.ticks import CandleImport, Gap, GapLedger, Listing, Mark, TickSink
+from pricewatch.ports.ticks import Backlog, CandleImport, GapLedger, Listing, Mark, TickSink
 from pricewatch.telemetry.metrics import Sample
 
+AnswerT = TypeVar("AnswerT")
 log = structlog.get_logger(__name__)
-
-Connect = Callable[[Options], Connector]
-"""Makes a venue's connector."""
 
 
 def listings(settings: IngestSettings, directory: Directory | None = None) -> list[Listing]:
@@ -69,13 +62,19 @@ class Ingest:
         marks: Mapping[int, Mark],
         gaps: GapLedger,
         candles: CandleImport | None = None,
+        stored: Stored | None = None,
+        backlog: Backlog | None = None,
+        folder: Path | None = None,
         recent: Mapping[int, Sequence[Trade]] | None = None,
         connect: Connect | None = None,
         tap: Tap | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         luck: Callable[[], float] = random.random,
     ) -> None:
-        """`recent`: each market's newest stored trades in their order, what its next prices are compared with."""
+        """`folder`: where the times to stay away are kept; without it they end with the process.
+
+        `recent`: each market's newest stored trades in their order, what its next prices are compared with.
+        """
         self.venues: list[LiveVenue] = []
         self._settings = settings
         self._markets = markets
@@ -86,18 +85,22 @@ class Ingest:
         self._marks = marks
         self._gaps = gaps
         self._candles = candles
+        self._stored = stored
+        self._backlog = backlog
         self._connect = connect or (lambda options: connector(settings.transport, options))
         self._tap = tap
         self._pause = pause
         self._luck = luck
+        self._away = StayAway(None if folder is None else folder / "stay_away.json", clock)
+        self._maker: VenueMaker | None = None
+        self._group: asyncio.TaskGroup | None = None
 
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
-        open_gaps = await self._open_gaps()
         if self._settings.suspects.enabled:
             self._doubt()
         try:
-            await self._run(open_gaps)
+            await self._run()
         finally:
             if self._suspects is not None:
                 self._suspects.flush()
@@ -112,137 +115,83 @@ class Ingest:
             recent=self._recent,
         )
 
-    async def _run(self, open_gaps: Sequence[tuple[int, Gap]]) -> None:
+    async def _run(self) -> None:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
         ):
-            for name, settings in self._settings.venues.items():
-                markets = [market for market in self._markets if market.venue == name]
-                if settings.enabled and markets:
-                    live = self._build(name, settings, markets, http, group)
-                    self.venues.append(live)
-                    self._resume(live, open_gaps)
-                    self._start(live, group)
-
-    def _build(
-        self,
-        name: str,
-        settings: VenueSettings,
-        markets: Sequence[Market],
-        http: aiohttp.ClientSession,
-        group: asyncio.TaskGroup,
-    ) -> LiveVenue:
-        kind = EXCHANGES[name]
-        endpoints = Endpoints(
-            socket=settings.socket_url or kind.endpoints.socket, rest=settings.rest_url or kind.endpoints.rest
-        )
-
-        def build(some: Sequence[Market]) -> Exchange:
-            return kind(some, endpoints)
-
-        counters = Counters()
-        limits = Limits(markets=frozenset(market.id for market in markets), ahead=round(self._settings.max_ahead * 1e6))
-        history = (
-            VenueHistory(build(markets), settings, session=http, clock=self._clock, counters=counters)
-            if settings.history
-            else None
-        )
-        refiller = Refiller(
-            settings,
-            history=history,
-            ledger=self._gaps,
-            clock=self._clock,
-            counters=counters,
-            pause=self._pause,
-            group=group,
-        )
-        feeds = {
-            market.id: MarketFeed(
-                market,
-                Ids(),
+            self._maker = VenueMaker(
+                self._settings,
                 sink=self._sink,
-                limits=limits,
-                counters=counters,
-                hole_found=refiller.hole_found,
-                capacity=settings.gap_hold_trades,
-            )
-            for market in markets
-        }
-        venue = Venue(
-            id=name,
-            settings=settings,
-            feeds=feeds,
-            limits=limits,
-            counters=counters,
-            clock=self._clock,
-            pause=self._pause,
-            max_skew=round(self._settings.max_skew * 1e6),
-            tap=self._tap,
-        )
-        return LiveVenue(venue, refiller, history, self._runners(venue, kind, build, markets, refiller))
-
-    def _runners(
-        self,
-        venue: Venue,
-        kind: type[Exchange],
-        build: Callable[[Sequence[Market]], Exchange],
-        markets: Sequence[Market],
-        refiller: Refiller,
-    ) -> list[Runner]:
-        settings, size = venue.settings, kind.markets_per_connection
-        options = Options(
-            open_timeout=settings.connect_timeout,
-            ping_interval=settings.ping_interval if kind.keepalive.protocol_ping else 0.0,
-            compression=self._settings.compression,
-            max_frame=self._settings.max_frame,
-        )
-        opening = Pace(kind.open_interval if settings.open_interval is None else settings.open_interval)
-        return [
-            Runner(
-                venue,
-                markets[start : start + size],
-                build=build,
-                connector=self._connect(options),
-                refiller=refiller,
-                opening=opening,
+                clock=self._clock,
+                gaps=self._gaps,
+                candles=self._candles,
+                stored=self._stored,
+                backlog=self._backlog,
+                connect=self._connect,
+                tap=self._tap,
+                pause=self._pause,
                 luck=self._luck,
-                name=f"{venue.id}.{start // size + 1}",
+                away=self._away,
+                http=http,
+                group=group,
             )
-            for start in range(0, len(markets), size)
-        ]
+            self._group = group
+            await self.add(self._markets, self._marks)
 
-    def _resume(self, live: LiveVenue, open_gaps: Sequence[tuple[int, Gap]]) -> None:
-        """Go on where the stored trades end, and after the holes among them."""
-        for number, feed in live.venue.feeds.items():
-            mark = self._marks.get(number)
-            if mark is None:
+    async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
+        """Listen to these too, from where their stored trades end; those listened to already are left alone.
+
+        The connections that stand take them up as far as the venue's limits allow.
+        """
+        if self._maker is None or self._group is None:
+            raise RuntimeError("run() comes before add()")
+        gaps = await self._ledgers()
+        for name, settings in self._settings.venues.items():
+            live = next((one for one in self.venues if one.venue.id == name), None)
+            known = live.venue.feeds if live is not None else {}
+            new = [market for market in markets if market.venue == name and market.id not in known]
+            if not settings.enabled or not new:
                 continue
-            declared = {
-                Hole(gap.first_key, gap.last_key): (gap_id, gap) for gap_id, gap in open_gaps if gap.market == number
-            }
-            high = max([mark.key, *(hole.last for hole in declared)])
-            feed.sequence = Ids(high, [*mark.missing, *declared])
-            feed.last_at = mark.at
-            known = Ids(high, declared)
-            for hole, (gap_id, gap) in declared.items():
-                live.refiller.chase(feed, Wanted(hole, gap.from_at, gap.to_at), gap_id)
-            for first, last in mark.missing:
-                if not known.missing((first, last)):
-                    # Nothing says when it happened: the stored keys it lies among are recent.
-                    live.refiller.chase(feed, Wanted(Hole(first, last), max(0, mark.at - HOUR), mark.at))
+            if live is None:
+                live = self._maker.make(name, settings)
+                self.venues.append(live)
+            if self._suspects is not None:
+                for market in new:
+                    self._suspects.add(market.id)
+            feeds = live.roster.prepare(new)
+            await self._resume(live, feeds, marks, gaps)
+            live.roster.place(new)
+            if self._candles is not None and live.history is not None and self._settings.backfill_candles:
+                self._group.create_task(
+                    self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
+                )
 
-    def _start(self, live: LiveVenue, group: asyncio.TaskGroup) -> None:
-        for runner in live.runners:
-            group.create_task(runner.run(), name=f"ingest {runner.name}")
-        if self._candles is not None and live.history is not None and self._settings.backfill_candles:
-            group.create_task(self._backfill(live, live.history, self._candles), name=f"candles {live.venue.id}")
+    def remove(self, markets: Collection[int]) -> None:
+        """Listen to these no more."""
+        for live in self.venues:
+            live.roster.remove(markets)
 
-    async def _backfill(self, live: LiveVenue, history: VenueHistory, candles: CandleImport) -> None:
+    def renew(self, market: Market) -> bool:
+        """Subscribe anew to a market of which nothing comes; False when no connection has it."""
+        return any(live.roster.renew(market) for live in self.venues if live.venue.id == market.venue)
+
+    async def _resume(
+        self, live: LiveVenue, feeds: Sequence[MarketFeed], marks: Mapping[int, Mark], gaps: Ledgers
+    ) -> None:
+        """Go on where the stored trades end, and after the holes among them."""
+        for feed in feeds:
+            mark = marks.get(feed.market.id)
+            if mark is not None:
+                await resume(live, feed, mark, gaps, self._stored, self._patiently)
+
+    async def _backfill(
+        self, live: LiveVenue, feeds: Sequence[MarketFeed], history: VenueHistory, candles: CandleImport
+    ) -> None:
         """Candles of the time before we listened; a market without them is a market without them."""
         end = self._clock.now() // MINUTE * MINUTE
         start = end - self._settings.backfill_candles * MINUTE
-        for feed in live.venue.feeds.values():
+        for feed in feeds:
             try:
                 found = await history.candles(feed.market, start, end)
                 live.candles += await candles.import_candles([candle for candle in found if is_sound(candle)])
@@ -250,14 +199,18 @@ class Ingest:
                 live.candle_failures += 1
                 log.warning("candles.missing", market=feed.market.key, error=str(error))
 
-    async def _open_gaps(self) -> list[tuple[int, Gap]]:
+    async def _ledgers(self) -> Ledgers:
+        return Ledgers(await self._patiently(self._gaps.open_gaps), await self._patiently(self._gaps.patched_gaps))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
+        """The store's answer, however long it is away."""
         attempt = 0
         while True:
             try:
-                return await self._gaps.open_gaps()
+                return await ask()
             except Unavailable as error:
                 if attempt == 0:
-                    log.warning("gap.ledger_away", error=str(error))
+                    log.warning("ingest.store_away", error=str(error))
                 await self._pause(doubled(0.2, 5.0, attempt))
                 attempt += 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -23,6 +24,18 @@ class TickSink(Protocol):
 
     def sighted(self, market: int) -> None:
         """Nothing is missing any more, even though the market may be quiet."""
+        ...
+
+
+class Backlog(Protocol):
+    """What stands behind the sink: asked whether it has room before more is read from the venues."""
+
+    def is_full(self) -> bool:
+        """Whether what waits has reached its bound, so that more would be lost or grow without end."""
+        ...
+
+    async def eased(self) -> None:
+        """Return once there is room again."""
         ...
 
 
@@ -147,8 +160,12 @@ class CandleImport(Protocol):
         ...
 
 
+UNKNOWN_KEYS = (0, -1)
+"""First and last key of a hole of which only the times are known: an empty range."""
+
+
 class Gap(msgspec.Struct, frozen=True):
-    """A declared hole in one market's trades: inclusive keys."""
+    """A declared hole in one market's trades: inclusive keys, or `UNKNOWN_KEYS` and the venue's times around it."""
 
     market: int
     first_key: int
@@ -156,6 +173,20 @@ class Gap(msgspec.Struct, frozen=True):
     from_at: int
     to_at: int
     reason: str
+
+    @property
+    def is_keyless(self) -> bool:
+        """Nobody knows how many trades are missing, if any."""
+        return self.last_key < self.first_key
+
+
+class Closed(enum.StrEnum):
+    """How a hole was closed."""
+
+    FILLED = "filled"
+    """The venue's trade history gave the trades."""
+    CANDLES = "candles"
+    """The venue has no trade history: only candles of that time could be had."""
 
 
 class GapLedger(Protocol):
@@ -165,10 +196,14 @@ class GapLedger(Protocol):
         """Write the hole down; returns its id."""
         ...
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        """The hole was filled."""
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        """The hole is closed; closing it again changes nothing."""
         ...
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
-        """Holes not yet filled, with their ids."""
+        """Holes not yet closed, with their ids."""
+        ...
+
+    async def patched_gaps(self) -> list[Gap]:
+        """Holes closed by candles, newest first, a bounded number: their trades are still missing."""
         ...

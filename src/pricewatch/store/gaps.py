@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pricewatch.ports.ticks import Gap
+from pricewatch.ports.ticks import Closed, Gap
 from pricewatch.store.pool import Database
 from pricewatch.store.sql import load
 
@@ -23,10 +23,14 @@ class PostgresGapLedger:
         )
         return number
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        """The hole was filled; closing it again changes nothing."""
-        await self._database.execute(SQL["close"], gap_id, closed_seen)
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        """The hole is closed; closing it again changes nothing."""
+        await self._database.execute(SQL["close"], gap_id, closed_seen, how.value)
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
-        """Holes not yet filled, with their ids."""
+        """Holes not yet closed, with their ids."""
         return [(number, Gap(*rest)) for number, *rest in await self._database.fetch(SQL["open"])]
+
+    async def patched_gaps(self) -> list[Gap]:
+        """Holes closed by candles, newest first, a bounded number: their trades are still missing."""
+        return [Gap(*row) for row in await self._database.fetch(SQL["patched"])]

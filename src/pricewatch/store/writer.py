@@ -53,6 +53,8 @@ class TickStore:
         self._count = 0
         self._last_quotes: dict[int, tuple[Quote, int]] = {}
         self._work = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._busy = asyncio.Lock()
         self._copier = Copier(self._database, settings.write_timeout)
         self._inherited = 0
@@ -98,11 +100,22 @@ class TickStore:
         self._packed = bytearray()
         self._count = 0
         self._work.set()
+        self._room.set()
+
+    def is_full(self) -> bool:
+        """Whether the disk takes no more and half of the memory for what waits is used (a `Backlog`)."""
+        return not self._room.is_set()
+
+    async def eased(self) -> None:
+        """Return once the disk has taken what waited."""
+        await self._room.wait()
 
     def _unspooled(self, error: OSError) -> None:
         if self._spool_trouble is None:
             log.error("spool.lost", error=str(error))
         self._spool_trouble = f"the spool cannot be written: {error}"
+        if len(self._packed) > self._settings.memory // 2:
+            self._room.clear()
         if len(self._packed) > self._settings.memory:
             self.unspooled += self._count
             log.error("spool.overflow", rows=self._count)

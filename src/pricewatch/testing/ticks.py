@@ -9,7 +9,7 @@ from itertools import pairwise
 from pricewatch.domain.errors import Invalid, Unavailable
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Trade
 from pricewatch.domain.time import HOUR, MINUTE
-from pricewatch.ports.ticks import Gap, Listing, Mark, Sequenced
+from pricewatch.ports.ticks import Closed, Gap, Listing, Mark, Sequenced
 
 _NEWEST = 5_000
 
@@ -173,6 +173,7 @@ class MemoryGapLedger:
     def __init__(self) -> None:
         self.gaps: dict[int, Gap] = {}
         self.closed: dict[int, int] = {}
+        self.how: dict[int, Closed] = {}
 
     async def declare(self, gap: Gap, *, opened_seen: int) -> int:
         """Write the hole down; returns its id."""
@@ -181,13 +182,18 @@ class MemoryGapLedger:
         self.gaps[number] = gap
         return number
 
-    async def close(self, gap_id: int, *, closed_seen: int) -> None:
-        """The hole was filled."""
+    async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:
+        """The hole is closed; closing it again changes nothing."""
         self.closed.setdefault(gap_id, closed_seen)
+        self.how.setdefault(gap_id, how)
 
     async def open_gaps(self) -> list[tuple[int, Gap]]:
-        """Holes not yet filled, with their ids."""
+        """Holes not yet closed, with their ids."""
         return [(number, gap) for number, gap in self.gaps.items() if number not in self.closed]
+
+    async def patched_gaps(self) -> list[Gap]:
+        """Holes closed by candles, newest first: their trades are still missing."""
+        return [self.gaps[number] for number in sorted(self.how, reverse=True) if self.how[number] is Closed.CANDLES]
 
 
 def _mark(market: int, newest: Sequence[Sequenced]) -> Mark:

@@ -10,7 +10,7 @@ import aiohttp
 
 from pricewatch.domain.errors import Unavailable
 from pricewatch.ingest.transport.options import Options
-from pricewatch.ingest.transport.refusal import refusal
+from pricewatch.ingest.transport.refusal import refusal, shown
 from pricewatch.ports.connection import Connection
 
 _DATA = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
@@ -49,7 +49,7 @@ class AiohttpConnector:
         except aiohttp.WSServerHandshakeError as error:
             raise refusal(error.status, error.headers or {}, url) from error
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise Unavailable(f"{url}: {str(error) or type(error).__name__}") from error
+            raise Unavailable(f"{shown(url)}: {str(error) or type(error).__name__}") from error
 
 
 class _Connection:

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from pricewatch.domain.errors import Refused, Unavailable
 from pricewatch.ingest.transport.options import Options
-from pricewatch.ingest.transport.refusal import refusal
+from pricewatch.ingest.transport.refusal import refusal, shown
 from pricewatch.ports.connection import Connection
 
 _QUEUE = 4096
@@ -50,7 +50,7 @@ class WebsocketsConnector:
         except InvalidStatus as error:
             raise refusal(error.response.status_code, error.response.headers, url) from error
         except (OSError, TimeoutError, EOFError, ValueError, WebSocketException) as error:
-            raise Unavailable(f"{url}: {str(error) or type(error).__name__}") from error
+            raise Unavailable(f"{shown(url)}: {str(error) or type(error).__name__}") from error
 
 
 class _Connection:
