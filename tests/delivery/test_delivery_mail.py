@@ -15,6 +15,7 @@ from pricewatch.delivery.settings import EmailSettings
 from pricewatch.domain.errors import Refused
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import HOUR, MINUTE
+from pricewatch.domain.watch import Place, stale
 from pricewatch.testing.deliveries import NOON, some_delivery, some_signal
 
 SETTINGS = EmailSettings(host="localhost", sender="alerts@example.org")
@@ -180,3 +181,12 @@ def test_no_address_breaks_a_mail(target: str) -> None:
     except Refused:
         return
     assert len(message["To"].addresses) == 1
+
+
+def test_what_the_service_tells_of_itself_names_no_price() -> None:
+    silent = stale(Place(1, "kraken", "BTC-USD"), "trades", last=NOON - 30, due=NOON, limit=30_000_000, ever=True)
+    message = mail(silent)
+    assert message["Subject"] == "kraken:BTC-USD trades: nothing came for 30 s 14:03 UTC"
+    text = part(message, "plain")
+    assert "Price" not in text
+    assert "BTC-USD on kraken" in text

@@ -14,7 +14,7 @@ TRADE = Trade(1, NOW, 100.0, 1.0, 1, 7, NOW)
 QUOTE = Quote(1, NOW, 99.0, 1.0, 101.0, 0.0, NOW)
 
 
-@pytest.mark.parametrize("tick", [TRADE, QUOTE])
+@pytest.mark.parametrize("tick", [TRADE, QUOTE, msgspec.structs.replace(TRADE, ref="ab-1", price=1e-9, size=1e-12)])
 def test_sound_ticks_pass(tick: Trade | Quote) -> None:
     assert check(tick, NOW, LIMITS) is None
 
@@ -23,8 +23,9 @@ def test_sound_ticks_pass(tick: Trade | Quote) -> None:
     ("change", "reason"),
     [
         ({"market": 2}, Reason.MARKET),
-        *(({"price": price}, Reason.PRICE) for price in (math.nan, math.inf, -math.inf, 0.0, -1.0, 1e15)),
-        *(({"size": size}, Reason.SIZE) for size in (math.nan, math.inf, 0.0, -1.0)),
+        *(({"price": price}, Reason.PRICE) for price in (math.nan, math.inf, -math.inf, 0.0, -1.0, 1e15, 1e-300)),
+        *(({"size": size}, Reason.SIZE) for size in (math.nan, math.inf, 0.0, -1.0, 1e18, 1e-300)),
+        *(({"ref": ref}, Reason.KEY) for ref in ("", "a\0b", "\ud800", "x" * 129)),
         ({"key": -1}, Reason.KEY),
         ({"key": 2**63}, Reason.KEY),
         ({"at": EARLIEST - 1}, Reason.TOO_OLD),
@@ -43,6 +44,7 @@ def test_bad_trades(change: dict[str, float], reason: Reason) -> None:
         ({"market": 2}, Reason.MARKET),
         ({"bid": math.nan}, Reason.PRICE),
         ({"ask": 0.0}, Reason.PRICE),
+        ({"bid": 1e-300}, Reason.PRICE),
         ({"bid_size": -1.0}, Reason.SIZE),
         ({"ask_size": math.inf}, Reason.SIZE),
         ({"at": 0}, Reason.TOO_OLD),

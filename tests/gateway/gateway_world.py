@@ -25,6 +25,7 @@ from pricewatch.rules.document import parse
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
+from pricewatch.testing.ticks import MemoryGapLedger
 
 BTC = Market(1, "coinbase", "BTC-USD", "BTC-USD")
 ETH = Market(2, "coinbase", "ETH-USD", "ETH-USD")
@@ -103,6 +104,7 @@ class World:
         self.clock = ManualClock()
         self.store = MemoryStore(self.clock)
         self.shelf = Shelf()
+        self.gaps = MemoryGapLedger()
         self.engine = Engine()
         self.changes = 0
         self.settings = settings
@@ -123,6 +125,8 @@ class World:
             catalog=shelf,
             outbox=self.store.outbox,
             models=shelf,
+            gaps=self.gaps,
+            system=self.store.journal,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

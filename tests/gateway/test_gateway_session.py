@@ -17,7 +17,7 @@ from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Close, ErrorCode
 from pricewatch.gateway.feed.hub import encode_signal
 from pricewatch.gateway.feed.outlet import framed
 from pricewatch.gateway.feed.session import Bucket, Hang, More, Open, Prices, Say, Session, Status, Step
-from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, plan
+from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, Stand, plan
 from pricewatch.ports.journal import FeedHead
 from pricewatch.testing.clock import ManualClock
 from pricewatch.wire.feed import Limits, Place
@@ -170,7 +170,7 @@ def test_live_frames_have_no_hole_and_no_double(known: int, batches: list[list[i
     selection, cursor, prev = frozenset({"*"}), known, known
     seen: list[int] = []
     for batch in batches:
-        made = plan(_entries(*batch), (selection, 1, cursor, prev), lambda _: b"{}")
+        made = plan(_entries(*batch), Stand("signals", selection, 1, cursor, prev), lambda _: b"{}")
         frames = [json.loads(frame) for frame in made.frames]
         seen += [frame["seq"] for frame in frames]
         assert all(frame["prev"] == frame["seq"] - 1 for frame in frames)

@@ -220,6 +220,9 @@ class House:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         tap: Any = None,
         common: dict[str, Any] | None = None,
+        clock: Any = None,
+        system: Any = None,
+        signals: Any = None,
         **settings: Any,
     ) -> Ingest:
         base = f"{self.server.host}:{self.server.port}"
@@ -244,7 +247,9 @@ class House:
             IngestSettings(venues={"coinbase": venue}, **{"backfill_candles": 0, **(common or {})}),
             self.markets,
             sink=self.sink,
-            clock=self.clock,
+            clock=clock or self.clock,
+            system=system,
+            signals=signals,
             marks=marks or {},
             gaps=self.gaps,
             candles=self.candles,

@@ -245,9 +245,11 @@ async def test_no_candles_are_no_reason_to_stop(house: House, wait: Wait) -> Non
         await wait(lambda: house.sink.keys == [1])
 
 
-async def test_markets_of_other_venues_are_left_alone(house: House) -> None:
+async def test_markets_of_other_venues_are_left_alone(house: House, wait: Wait, during: Callable[[Any], Any]) -> None:
     house.markets = [Market(1, "kraken", "BTC-USD", "BTC/USD")]
     ingest = house.make()
-    await ingest.run()
+    async with during(ingest):
+        await wait(lambda: ingest.is_running)
+        await wait(lambda: house.gaps.asked == 2)
     assert ingest.trouble() is None
     assert ingest.status()["venues"] == {}

@@ -146,6 +146,8 @@ class ToyVenue:
         self.rest_refuse: list[tuple[int, dict[str, str]]] = []
         self.mute: set[str] = set()
         self.unknown: set[str] = set()
+        self.hold: asyncio.Event | None = None
+        """REST answers wait for it."""
         self.greet: Callable[[web.WebSocketResponse], Any] | None = None
 
     def app(self) -> web.Application:
@@ -167,6 +169,8 @@ class ToyVenue:
     def _rest(self, answer: Callable[[], Any]) -> Callable[[web.Request], Any]:
         async def handle(request: web.Request) -> web.Response:
             self.asked.append((request.path, await request.json() if request.can_read_body else None))
+            if self.hold is not None:
+                await self.hold.wait()
             if self.rest_refuse:
                 status, headers = self.rest_refuse.pop(0)
                 return web.Response(status=status, headers=headers)

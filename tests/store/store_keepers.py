@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pricewatch.domain.signal import Direction, Signal, signal_id
 from pricewatch.ports.accounts import Accounts
-from pricewatch.ports.journal import FeedLog, Journal
+from pricewatch.ports.journal import FeedLog, Journal, SystemFeed
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.rules import RuleBook
 from pricewatch.store.accounts import PostgresAccounts
@@ -16,6 +16,7 @@ from pricewatch.store.journal import PostgresJournal
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.rulebook import PostgresRuleBook
+from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 
@@ -31,12 +32,13 @@ class Keepers(NamedTuple):
     journal: Journal
     feeds: FeedLog
     outbox: Outbox
+    system: SystemFeed
 
 
 def in_memory() -> Keepers:
     clock = ManualClock()
     store = MemoryStore(clock, batch=7)
-    return Keepers(clock, store.accounts, store.rules, store.journal, store.journal, store.outbox)
+    return Keepers(clock, store.accounts, store.rules, store.journal, store.journal, store.outbox, store.journal)
 
 
 def in_postgres(database: Database) -> Keepers:
@@ -48,6 +50,7 @@ def in_postgres(database: Database) -> Keepers:
         PostgresJournal(database, clock, batch=300),
         PostgresFeedLog(database),
         PostgresOutbox(database, clock),
+        PostgresSystemFeed(database, clock),
     )
 
 

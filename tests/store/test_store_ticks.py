@@ -1,20 +1,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle, Flag, Trade
+from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.time import DAY, HOUR, MINUTE, SECOND
+from pricewatch.domain.watch import SYSTEM
 from pricewatch.ports.ticks import (
     UNKNOWN_KEYS,
     CandleImport,
     Catalog,
     Closed,
     Gap,
+    GapBook,
     GapLedger,
+    GapTotals,
     History,
     Listing,
     RecentTrades,
@@ -23,15 +27,22 @@ from pricewatch.ports.ticks import (
     TickWriter,
 )
 from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.gaps import PostgresGapLedger
 from pricewatch.store.history import PostgresHistory
 from pricewatch.store.pool import Database
+from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
 from pricewatch.store.writer import TickStore
+from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.ticks import MemoryCatalog, MemoryGapLedger, MemoryTicks
 
 START = 1_700_000_000_000_000 - 1_700_000_000_000_000 % DAY
 MILLIS, MICROS, HASHED = 1, 2, 3
+
+
+class Ledger(GapLedger, GapBook, Protocol):
+    """What one keeper does for both ports."""
 
 
 class Past(History, CandleImport, RecentTrades, Protocol):
@@ -284,7 +295,7 @@ class TestPostgresAfterRollup(HistoryPromises):
 
 
 class GapLedgerPromises:
-    async def test_a_hole_is_open_until_it_is_filled(self, ledger: GapLedger) -> None:
+    async def test_a_hole_is_open_until_it_is_filled(self, ledger: Ledger) -> None:
         holes = [Gap(MICROS, 5, 9, START, START + 1, "disconnect"), Gap(HASHED, 1, 1, START, START, "sequence")]
         first, second = [await ledger.declare(gap, opened_seen=77) for gap in holes]
         assert await ledger.open_gaps() == [(first, holes[0]), (second, holes[1])]
@@ -293,7 +304,13 @@ class GapLedgerPromises:
         assert await ledger.open_gaps() == [(second, holes[1])]
         assert await ledger.patched_gaps() == []
 
-    async def test_a_hole_of_unknown_trades_may_be_closed_by_candles(self, ledger: GapLedger) -> None:
+    async def test_a_hole_declared_again_since_the_answer_was_lost_is_one(self, ledger: Ledger) -> None:
+        hole = Gap(MICROS, 5, 9, START, START + 1, "disconnect")
+        numbers = {await ledger.declare(hole, opened_seen=77) for _ in range(2)}
+        assert len(numbers) == 1
+        assert await ledger.declare(hole, opened_seen=78) not in numbers
+
+    async def test_a_hole_of_unknown_trades_may_be_closed_by_candles(self, ledger: Ledger) -> None:
         holes = [Gap(HASHED, *UNKNOWN_KEYS, START + n, START + 9, "no connection") for n in range(2)]
         numbers = [await ledger.declare(gap, opened_seen=77) for gap in holes]
         assert all(gap.is_keyless for _, gap in await ledger.open_gaps())
@@ -302,15 +319,64 @@ class GapLedgerPromises:
         assert await ledger.open_gaps() == []
         assert await ledger.patched_gaps() == [holes[1], holes[0]]
 
+    async def test_the_ledger_is_read_in_pages(self, ledger: Ledger) -> None:
+        for number in range(7):
+            await ledger.declare(Gap(1 + number % 2, 5, 9, START, START + 1, "x"), opened_seen=100 + number)
+        rows = await ledger.page()
+        first = rows[0].id
+        assert [(row.id - first, row.gap.market, row.opened_seen) for row in rows] == [
+            (number, 1 + number % 2, 100 + number) for number in range(7)
+        ]
+        await ledger.close(rows[2].id, closed_seen=300)
+        await ledger.close(rows[4].id, closed_seen=400, how=Closed.CANDLES)
+
+        async def numbers(**asked: Any) -> list[int]:
+            return [row.id - first for row in await ledger.page(**asked)]
+
+        assert await numbers(is_open=False) == [2, 4]
+        assert await numbers(is_open=True, markets=[1]) == [0, 6]
+        assert await numbers(since=105) == [5, 6]
+        assert await numbers(limit=2) == [5, 6]
+        assert await numbers(limit=2, before=first + 5) == [3, 4]
+        assert await numbers(limit=2, after=first + 2) == [3, 4]
+        assert await numbers(after=first + 6) == []
+        assert await numbers(markets=[]) == []
+        (closed,) = await ledger.page(is_open=False, limit=1)
+        assert (closed.closed_seen, closed.how) == (400, Closed.CANDLES)
+        assert await ledger.totals() == GapTotals(open=5, filled=1, candles=1, oldest=100)
+
 
 class TestMemoryGapLedger(GapLedgerPromises):
     @pytest.fixture
-    def ledger(self) -> GapLedger:
+    def ledger(self) -> Ledger:
         return MemoryGapLedger()
 
 
 @pytest.mark.postgres
 class TestPostgresGapLedger(GapLedgerPromises):
     @pytest.fixture
-    def ledger(self, database: Database, catalog: PostgresCatalog) -> GapLedger:
-        return PostgresGapLedger(database)
+    def ledger(self, database: Database, catalog: PostgresCatalog) -> Ledger:
+        return PostgresGapLedger(database, PostgresSystemFeed(database, ManualClock()))
+
+    async def test_every_hole_is_told_with_its_commit_and_once(
+        self, database: Database, catalog: PostgresCatalog
+    ) -> None:
+        class Told:
+            def __init__(self) -> None:
+                self.entries: list[FeedEntry] = []
+
+            def committed(self, entries: Sequence[FeedEntry]) -> None:
+                self.entries += entries
+
+        ledger = PostgresGapLedger(database, PostgresSystemFeed(database, ManualClock()))
+        ledger.sink = told = Told()
+        number = await ledger.declare(Gap(MICROS, 5, 9, START, START + 1, "disconnect"), opened_seen=77)
+        for _ in range(2):
+            await ledger.close(number, closed_seen=99, how=Closed.CANDLES)
+        await ledger.close(number + 1, closed_seen=99)
+        assert [(one.seq, one.signal.scope, one.signal.direction, one.signal.seen) for one in told.entries] == [
+            (1, "coinbase:BTC-USD", "fired", 77), (2, "coinbase:BTC-USD", "cleared", 99),
+        ]  # fmt: skip
+        assert [one.signal.cause for one in told.entries] == [f"gap:{number}"] * 2
+        assert told.entries[1].signal.evidence["state"] == "candles"
+        assert await PostgresFeedLog(database).read(SYSTEM, after_seq=0) == told.entries

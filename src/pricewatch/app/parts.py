@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from pricewatch.app.fanout import Signals, Tapes
+from pricewatch.app.holes import Holes
 from pricewatch.app.links import (
     RULES,
     SIGNALS,
@@ -159,6 +160,8 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                gaps=store.gaps,
+                system=store.system,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -271,7 +274,14 @@ class Assembly:
             backlog=store.ticks if self.evaluation is not None else self._far,
             folder=ingest_folder(self.settings),
             recent=await self._recent(),
+            system=store.system,
+            signals=self._sinks,
         )
+        store.gaps.sink = self._sinks
+        store.gaps.mail = self.settings.ingest.silence.mail
+        holes = Holes(store.gaps, self.clock, self.settings.ingest.ledger_interval)
+        self.add_parts(holes)
+        stages.start("gaps", holes.run())
         self.add_parts(self.ingest)
         stages.start("ingest", self.ingest.run())
 

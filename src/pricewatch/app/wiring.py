@@ -31,6 +31,7 @@ from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.rulebook import PostgresRuleBook
+from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
 from pricewatch.store.writer import TickStore
 
@@ -52,6 +53,7 @@ class Store:
     history: PostgresHistory
     maintenance: Maintenance
     gaps: PostgresGapLedger
+    system: PostgresSystemFeed
     models: PostgresModelStore
     journal: PostgresJournal
     rules: PostgresRuleBook
@@ -83,6 +85,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     catalog = PostgresCatalog(database)
     ticks = TickStore(database, settings.app.data / "spool", settings.database.ticks, steps=catalog.steps)
     history = PostgresHistory(bulk, catalog.steps)
+    system = PostgresSystemFeed(database, clock)
     return Store(
         database=database,
         bulk=bulk,
@@ -92,7 +95,8 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         log=PostgresTickLog(bulk, catalog.steps),
         history=history,
         maintenance=Maintenance(database, settings.database.ticks, clock, ticks),
-        gaps=PostgresGapLedger(database),
+        gaps=PostgresGapLedger(database, system),
+        system=system,
         models=PostgresModelStore(database),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),

@@ -12,6 +12,7 @@ import msgspec
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, rfc3339, to_datetime
+from pricewatch.domain.watch import SYSTEM
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -83,6 +84,8 @@ def marks(signal: Signal) -> list[str]:
 
 def headline(signal: Signal, *, now: int) -> str:
     """`BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC`: enough without the body."""
+    if signal.account_id == SYSTEM:
+        return printable(f"{signal.title} {clock_time(signal.at, now=now)}", 200)
     price = grouped(decimal_text(signal.price))
     line = f"{signal.symbol} {phrase(signal)}: {price} ({signal.venue}) {clock_time(signal.at, now=now)}"
     notes = "".join(f" [{mark}]" for mark in marks(signal))
@@ -94,7 +97,7 @@ def facts(signal: Signal) -> list[tuple[str, str]]:
     rows = [
         ("Rule", printable(signal.title, 200) or "(untitled)"),
         ("Why", phrase(signal)),
-        ("Price", grouped(decimal_text(signal.price))),
+        *([] if signal.account_id == SYSTEM else [("Price", grouped(decimal_text(signal.price)))]),
         ("Market", printable(f"{signal.symbol} on {signal.venue}", 100)),
         ("Time", exact_time(signal.at)),
     ]

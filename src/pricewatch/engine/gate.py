@@ -11,15 +11,21 @@ from pricewatch.domain.market import Quote, Tick, Trade
 EARLIEST = 1_230_768_000_000_000
 """2009-01-01: before it nothing traded that concerns us."""
 
+_MIN_PRICE = 1e-15
 _MAX_PRICE = 1e15
-_MAX_SIZE = float("inf")
+_MIN_SIZE = 1e-18
+_MAX_SIZE = 1e18
+"""What the tables take, and far beyond what trades: no exponent is more than these."""
 _MAX_KEY = 2**63
+_MAX_REF = 128
 
 
 class Reason(enum.StrEnum):
     """Why a tick was refused; the closed set of labels counters use."""
 
     MALFORMED = "malformed"
+    NUMBER = "number"
+    """A number longer than any venue prints, refused before it was converted."""
     MARKET = "unknown_market"
     PRICE = "price"
     SIZE = "size"
@@ -54,17 +60,20 @@ def check(tick: Tick, now: int, limits: Limits) -> Reason | None:
 
 
 def _trade(trade: Trade) -> Reason | None:
-    if not 0.0 < trade.price < _MAX_PRICE:
+    if not _MIN_PRICE <= trade.price < _MAX_PRICE:
         return Reason.PRICE
-    if not 0.0 < trade.size < _MAX_SIZE:
+    if not _MIN_SIZE <= trade.size < _MAX_SIZE:
         return Reason.SIZE
     if not 0 <= trade.key < _MAX_KEY:
         return Reason.KEY
+    ref = trade.ref
+    if ref is not None and not (0 < len(ref) <= _MAX_REF and ref.isprintable()):
+        return Reason.KEY  # NUL bytes and lone surrogates are no text that can be stored
     return None
 
 
 def _quote(quote: Quote) -> Reason | None:
-    if not (0.0 < quote.bid < _MAX_PRICE and 0.0 < quote.ask < _MAX_PRICE):
+    if not (_MIN_PRICE <= quote.bid < _MAX_PRICE and _MIN_PRICE <= quote.ask < _MAX_PRICE):
         return Reason.PRICE
     if not (0.0 <= quote.bid_size < _MAX_SIZE and 0.0 <= quote.ask_size < _MAX_SIZE):
         return Reason.SIZE

@@ -17,6 +17,7 @@ from pricewatch.accounts.policy import may_administer, may_write
 from pricewatch.domain.errors import ConfigError, Unavailable
 from pricewatch.domain.market import Quote, Trade
 from pricewatch.domain.signal import FeedEntry
+from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
@@ -27,6 +28,7 @@ from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
+from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
 from pricewatch.gateway.rest.people import People, Sessions
 from pricewatch.gateway.rest.rules import Parse, Rules
@@ -34,12 +36,12 @@ from pricewatch.gateway.rest.signals import Signals
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import FeedLog
+from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.status import Part
-from pricewatch.ports.ticks import Catalog, History
+from pricewatch.ports.ticks import Catalog, GapBook, History
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.wire.feed import GoingAway, encode
 
@@ -64,6 +66,8 @@ class Keepers:
     catalog: Catalog
     outbox: Outbox
     models: ModelStore
+    gaps: GapBook
+    system: SystemFeed
 
 
 class Gateway:
@@ -102,6 +106,7 @@ class Gateway:
             Markets(self._board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
             Signals(keepers.feed),
+            Gaps(keepers.gaps, self._board),
             People(keepers.accounts, keepers.outbox),
         )
         self._endpoints = [endpoint for resource in resources for endpoint in resource.endpoints()]
@@ -119,6 +124,9 @@ class Gateway:
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
         """Write committed signals to everybody concerned, now. Never blocks."""
+        for entry in entries:
+            if entry.feed == SYSTEM:
+                self._board.note(entry.signal)
         self._hub.committed(entries)
 
     # -- Part ---------------------------------------------------------------------------------------------------------
@@ -192,6 +200,8 @@ class Gateway:
                 if self._board.list_markets(await self._keepers.catalog.markets()):
                     last = await self._keepers.history.last(_EVER)
                     self._board.prime(sequenced.trade for sequenced in last.values())
+                if self._listing is not None:
+                    await self._read_watches()
                 self._listing = None
             except Unavailable as error:
                 if self._listing is None:
@@ -201,6 +211,11 @@ class Gateway:
                 await asyncio.sleep(min(self._settings.retry_pause, self._settings.catalog_interval))
                 if self._listing is not None or self._board.is_unlisted():
                     break
+
+    async def _read_watches(self) -> None:
+        """Which markets were stale before we listened."""
+        for signal in await self._keepers.system.standing(list(STALE_RULES.values())):
+            self._board.note(signal)
 
     async def _evict(self) -> None:
         """Close the sockets of revoked keys."""

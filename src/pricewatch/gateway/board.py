@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from pricewatch.domain.market import Flag, Market, Quote, Trade, decimal_text
+from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import rfc3339
+from pricewatch.domain.watch import RECOVERED, STALE
 from pricewatch.ports.clock import Clock
 from pricewatch.wire.feed import FeedAge
 from pricewatch.wire.tick import TickerDocument
@@ -53,6 +55,7 @@ class Board:
         self._encoded: dict[int, bytes] = {}
         self._markets: dict[int, Market] = {}
         self._names: dict[str, str] = {EVERYTHING: EVERYTHING}
+        self._stale: dict[tuple[int, object], int] = {}
 
     # -- prices in ----------------------------------------------------------------------------------------------------
 
@@ -75,6 +78,14 @@ class Board:
         for trade in trades:
             if trade.market not in self._trades:
                 self.trade(trade, 0)
+
+    def note(self, signal: Signal) -> None:
+        """A watch signal of the system feed: a market is stale while one of its channels is."""
+        key = (signal.market, signal.evidence.get("channel"))
+        if signal.kind == STALE:
+            self._stale[key] = max(signal.seen, self._stale.get(key, 0))
+        elif signal.kind == RECOVERED and self._stale.get(key, 0) <= signal.seen:
+            self._stale.pop(key, None)
 
     def _is_news(self, trade: Trade) -> bool:
         # A suspect is not the price; a refilled trade is only where nothing newer was printed.
@@ -156,11 +167,12 @@ class Board:
         """How long each market has printed nothing, and what that means."""
         now = self._clock.now()
         known = self._states() if self._states is not None else {}
+        stale = {market for market, _ in self._stale}
         found = {}
         for market_id in sorted(markets):
             key = self._markets[market_id].key
             age = (now - self._received(market_id)) / 1e6 if self._has_price(market_id) else None
-            found[key] = FeedAge(age=age, state=known.get(key) or self._state(age))
+            found[key] = FeedAge(age=age, state=known.get(key) or ("stale" if market_id in stale else self._state(age)))
         return found
 
     def _state(self, age: float | None) -> str:

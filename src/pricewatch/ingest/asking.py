@@ -47,6 +47,7 @@ class Asking:
         self._heard = heard
         self._wanted: list[Subscription] = []
         self._gone: list[Subscription] = []
+        self._asked: set[Subscription] = set()
         self._changed = asyncio.Event()
         self._spoilt = False
         self._timeouts = 0
@@ -106,7 +107,8 @@ class Asking:
         self.pending.difference_update(gone)
         self.heard.difference_update(natives)
         self._wanted = [one for one in self._wanted if one.native not in natives]
-        self._gone += gone
+        self._gone += [one for one in gone if one in self._asked]
+        self._asked.difference_update(gone)
         self._changed.set()
 
     def renew(self, natives: Collection[str]) -> None:
@@ -145,6 +147,7 @@ class Asking:
         await self._ask([one for one in wanted if one in self._refused], alone=True)
 
     async def _ask(self, wanted: list[Subscription], *, alone: bool) -> None:
+        self._asked.update(wanted)
         for send in self._exchange.subscribe(wanted, alone=alone) if wanted else ():
             await self._request(send.frame)
 

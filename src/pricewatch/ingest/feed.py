@@ -39,6 +39,10 @@ class MarketFeed:
         """Arrival of the last frame that concerned this market; 0 for never."""
         self.last_at = 0
         """Venue time of the newest trade accepted; where a refill by time begins."""
+        self.last_trade = self.last_quote = 0
+        """Arrival of the newest trade that was news, and of the newest quote; 0 for never."""
+        self.refilled = 0
+        """Trades that came from the venue's history."""
         self.trades_live = 0
         self.dark_from: int | None = None
         """Venue time from which on trades may have been missed, while no connection brings them; None: never heard."""
@@ -74,11 +78,12 @@ class MarketFeed:
         reason = check(trade, trade.received, self._limits)
         if self._shed is not None and reason is None:
             counters.shed += 1
+            self.last_trade = trade.received
             self._shed.note(trade)
             return
         counters.received += 1
         if reason is not None:
-            counters.rejected[reason] += 1
+            counters.reject(reason, trade, trade.received)
             return
         if self.sequence.high is None:
             self._first_received = trade.received
@@ -86,6 +91,7 @@ class MarketFeed:
         if verdict is Verdict.DUPLICATE:
             counters.duplicates += 1
             return
+        self.last_trade = trade.received
         if trade.flags & _HISTORY and trade.received != self._first_received:
             # A venue's snapshot is history only in the very first frame; later it is news like any other.
             trade = msgspec.structs.replace(trade, flags=trade.flags & ~_HISTORY)
@@ -105,13 +111,13 @@ class MarketFeed:
 
     def quote(self, quote: Quote) -> None:
         """One quote, now; quotes never wait."""
-        self.last_received = quote.received
+        self.last_received = self.last_quote = quote.received
         if self._shed is not None:
             self._counters.quotes_shed += 1
             return
         reason = check(quote, quote.received, self._limits)
         if reason is not None:
-            self._counters.quotes_rejected[reason] += 1
+            self._counters.reject(reason, quote, quote.received)
             return
         self._counters.quotes += 1
         self._sink.offer(quote)
@@ -173,7 +179,7 @@ class MarketFeed:
             self._counters.received += 1
             reason = check(trade, now, self._limits)
             if reason is not None:
-                self._counters.rejected[reason] += 1
+                self._counters.reject(reason, trade, now)
                 self.sequence.settle(trade.key)
                 continue
             before = self.last_at
@@ -186,6 +192,7 @@ class MarketFeed:
             self.last_at = max(before, trade.at)
             news += 1
             self._counters.refilled += 1
+            self.refilled += 1
             self._pass_late(msgspec.structs.replace(trade, flags=trade.flags | _LATE))
         return news
 

@@ -15,6 +15,7 @@ from pricewatch.ingest.roster import Roster
 from pricewatch.ingest.runner import Runner
 from pricewatch.ingest.session import Venue
 from pricewatch.ingest.stayaway import Distance
+from pricewatch.ingest.watch import Watch
 from pricewatch.telemetry.metrics import Sample
 
 
@@ -50,14 +51,18 @@ def _reading(venue: Venue) -> str:
     return "shedding" if relief.shedding else "paused"
 
 
-def venue_status(live: LiveVenue) -> Mapping[str, Any]:
+def venue_status(live: LiveVenue, watch: Watch | None = None) -> Mapping[str, Any]:
     """JSON-ready facts."""
     venue, counters = live.venue, live.venue.counters
     skew = venue.skew.measured
     return {
         "connections": [{**runner.status(), "since": _time(runner.since)} for runner in live.runners],
         "markets": {
-            feed.market.symbol: {"last_frame": _time(feed.last_received), "held": feed.held}
+            feed.market.symbol: {
+                "last_frame": _time(feed.last_received),
+                "held": feed.held,
+                "channels": {} if watch is None else watch.status(feed.market.id),
+            }
             for feed in venue.feeds.values()
         },
         "refused": {f"{item.native} {item.channel}": reason for item, (reason, _) in venue.refused.items()},
@@ -70,6 +75,7 @@ def venue_status(live: LiveVenue) -> Mapping[str, Any]:
         "counters": counters.numbers()
         | {"held": sum(feed.held for feed in venue.feeds.values())}
         | {"rejected": dict(counters.rejected), "quotes_rejected": dict(counters.quotes_rejected)},
+        "rejects": counters.samples.shown(),
         "candles": {"imported": live.candles, "failures": live.candle_failures},
     }
 
@@ -81,6 +87,7 @@ _HELP = {
     "refilled": "Trades that came from the venue's history.",
     "gaps_declared": "Holes written to the gap ledger.",
     "reconnects": "Connections lost.",
+    "skew_jumps": "Times the venue's clock was set by more than a second.",
     "losses": "Times a counter of the venue jumped, so that trades may be missing.",
     "pauses": "Times reading waited since storage or the bus took no more.",
     "shed": "Trades left out while storage or the bus took no more; declared as holes, their extremes handed on.",
@@ -96,6 +103,8 @@ def samples(live: LiveVenue) -> Iterable[Sample]:
         yield Sample(name, value, labels=(label,), help=_HELP.get(name, ""))
     for reason, value in counters.rejected.items():
         yield Sample("rejected", value, labels=(label, ("reason", reason)), help="Trades refused by the gate.")
+    for reason, value in counters.quotes_rejected.items():
+        yield Sample("quotes_rejected", value, labels=(label, ("reason", reason)), help="Quotes refused by the gate.")
     yield Sample("held", sum(feed.held for feed in venue.feeds.values()), "gauge", (label,))
     yield Sample("connected", sum(bool(runner.sessions) for runner in live.runners), "gauge", (label,))
     yield Sample("open_gaps", len(live.refiller.declared.open), "gauge", (label,), "Declared holes not filled yet.")

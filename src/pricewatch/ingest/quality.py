@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pricewatch.domain.time import SECOND
 from pricewatch.engine.doubt import Doubts
+from pricewatch.ingest.cadence import Bounds
 
 
 class SuspectSettings(BaseModel):
@@ -36,4 +37,36 @@ class SuspectSettings(BaseModel):
             absurd=self.absurd,
             hold=round(self.hold * SECOND),
             window=self.window,
+        )
+
+
+class SilenceSettings(BaseModel):
+    """Section `ingest.silence`: when a market's silence is a signal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    interval: float = Field(default=1.0, gt=0, description="Seconds between looks at every market.")
+    start: float = Field(
+        default=300.0, gt=0, description="Seconds of silence that are too long for a market not known yet."
+    )
+    floor: float = Field(default=30.0, gt=0, description="Seconds of silence that are never too long.")
+    ceiling: float = Field(default=21_600.0, gt=0, description="Seconds of silence that are always too long.")
+    factor: float = Field(
+        default=4.0, ge=1, description="How many times a market's longest usual pause its silence may last."
+    )
+    horizon: float = Field(
+        default=21_600.0, gt=0, description="Seconds after which what was learned of a market counts half."
+    )
+    mail: bool = Field(
+        default=False, description="Whether administrators get a mail of silent markets and of holes in the data."
+    )
+
+    def bounds(self) -> Bounds:
+        """The same for a cadence."""
+        return Bounds(
+            start=round(self.start * SECOND),
+            floor=round(self.floor * SECOND),
+            ceiling=round(self.ceiling * SECOND),
+            factor=self.factor,
+            horizon=round(self.horizon * SECOND),
         )

@@ -29,6 +29,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
 )
+from pricewatch.exchanges.numbers import OVERLONG, refuse_overlong
 from pricewatch.ingest.asking import Asking
 from pricewatch.ingest.counters import Counters
 from pricewatch.ingest.feed import MarketFeed
@@ -181,13 +182,17 @@ class Session:
         counters.frames += 1
         self._last_frame = self._loop.time()
         try:
+            refuse_overlong(frame)
             self._exchange.receive(frame, now, out)
         except BadTrade as error:
+            reason = Reason.NUMBER if error.reason == OVERLONG else Reason.MALFORMED
             counters.bad_frames += 1
             counters.received += error.count
-            counters.rejected[Reason.MALFORMED] += error.count
+            counters.rejected[reason] += error.count
+            counters.samples.note(reason, frame, now)
         except BadData:
             counters.bad_frames += 1
+            counters.samples.note("frame", frame, now)
         for output in out:
             if isinstance(output, Trade):
                 venue.feeds[output.market].trade(output)
@@ -201,7 +206,11 @@ class Session:
         self.last_received = now
 
     def _adjust(self) -> None:
-        self._venue.limits.skew = max(0, self._venue.skew_now)
+        venue = self._venue
+        venue.limits.skew = max(0, venue.skew_now)
+        if venue.skew.jumps > venue.counters.skew_jumps:
+            venue.counters.skew_jumps = venue.skew.jumps
+            log.warning("venue.clock_set", venue=venue.id, ahead_seconds=(venue.skew.measured or 0) / 1e6)
 
     def _control(self, output: Control, now: int) -> None:  # noqa: C901 - one branch a word
         match output:

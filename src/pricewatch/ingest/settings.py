@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pricewatch.domain.errors import Invalid
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.exchanges.symbols import canonical
-from pricewatch.ingest.quality import SuspectSettings
+from pricewatch.ingest.quality import SilenceSettings, SuspectSettings
 
 
 class VenueSettings(BaseModel):
@@ -129,6 +129,10 @@ class IngestSettings(BaseModel):
     instruments_timeout: float = Field(
         default=10.0, gt=0, description="Seconds a start waits for a venue's list of markets before it goes on without."
     )
+    ledger_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between looks at how many holes are declared, for status and metrics."
+    )
+    silence: SilenceSettings = Field(default_factory=SilenceSettings, description="When silence is a signal.")
     suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {

@@ -13,12 +13,15 @@ import structlog
 
 from pricewatch.domain.errors import Refused, Unavailable
 from pricewatch.domain.market import Market, Trade
+from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import MINUTE
+from pricewatch.domain.watch import STALE_RULES
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.backoff import doubled
 from pricewatch.ingest.candles import is_sound
 from pricewatch.ingest.dark import Stored
 from pricewatch.ingest.feed import MarketFeed
+from pricewatch.ingest.herald import Herald
 from pricewatch.ingest.history import VenueHistory
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.making import Connect, VenueMaker
@@ -29,7 +32,9 @@ from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.suspects import Suspects
 from pricewatch.ingest.tap import Tap
 from pricewatch.ingest.transport.choice import connector
+from pricewatch.ingest.watch import Watch
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.journal import SignalSink, SystemFeed
 from pricewatch.ports.ticks import Backlog, CandleImport, GapLedger, Listing, Mark, TickSink
 from pricewatch.telemetry.metrics import Sample
 
@@ -66,6 +71,8 @@ class Ingest:
         backlog: Backlog | None = None,
         folder: Path | None = None,
         recent: Mapping[int, Sequence[Trade]] | None = None,
+        system: SystemFeed | None = None,
+        signals: SignalSink | None = None,
         connect: Connect | None = None,
         tap: Tap | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -74,6 +81,7 @@ class Ingest:
         """`folder`: where the times to stay away are kept; without it they end with the process.
 
         `recent`: each market's newest stored trades in their order, what its next prices are compared with.
+        `system` and `signals`: where silence is told; without them it is in the status only.
         """
         self.venues: list[LiveVenue] = []
         self._settings = settings
@@ -81,6 +89,10 @@ class Ingest:
         self._sink = sink
         self._recent = recent or {}
         self._suspects: Suspects | None = None
+        self._system = system
+        self._signals = signals
+        self._watch: Watch | None = None
+        self._herald: Herald | None = None
         self._clock = clock
         self._marks = marks
         self._gaps = gaps
@@ -138,6 +150,38 @@ class Ingest:
             )
             self._group = group
             await self.add(self._markets, self._marks)
+            await self._watch_over(group)
+
+    async def _watch_over(self, group: asyncio.TaskGroup) -> None:
+        """From here on silence is noticed."""
+        standing: Sequence[Signal] = ()
+        if self._system is not None and self._signals is not None:
+            system, rules = self._system, list(STALE_RULES.values())
+            standing = await self._patiently(lambda: system.standing(rules))
+            self._herald = Herald(system, self._signals, mail=self._settings.silence.mail)
+            group.create_task(self._herald.run(), name="herald")
+        self._watch = Watch(
+            self._settings.silence,
+            clock=self._clock,
+            feeds=self._listened,
+            tell=self._tell,
+            renew=self.renew,
+            recent=self._recent,
+            standing=standing,
+        )
+        group.create_task(self._watch.run(), name="watch")
+
+    def _tell(self, signal: Signal) -> None:
+        if self._herald is not None:
+            self._herald.tell(signal)
+
+    def _listened(self) -> Iterable[tuple[MarketFeed, bool]]:
+        """Every feed, and whether its venue is being read."""
+        for live in self.venues:
+            relief = live.venue.relief
+            is_read = relief is None or not relief.paused
+            for feed in live.venue.feeds.values():
+                yield feed, is_read
 
     async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
         """Listen to these too, from where their stored trades end; those listened to already are left alone.
@@ -166,6 +210,11 @@ class Ingest:
                 self._group.create_task(
                     self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
                 )
+
+    @property
+    def is_running(self) -> bool:
+        """Whether markets may be added."""
+        return self._maker is not None
 
     def remove(self, markets: Collection[int]) -> None:
         """Listen to these no more."""
@@ -218,9 +267,19 @@ class Ingest:
         """Per venue: connections, markets, counters, skew, holes."""
         suspects = self._suspects
         return {
-            "venues": {live.venue.id: venue_status(live) for live in self.venues},
+            "venues": {live.venue.id: venue_status(live, self._watch) for live in self.venues},
+            "stale": self.stale(),
+            "untold": 0 if self._herald is None else self._herald.waiting,
             "suspects": None if suspects is None else suspects.status(),
         }
+
+    def stale(self) -> dict[str, list[str]]:
+        """Markets whose silence is too long, with the channels concerned."""
+        watch = self._watch
+        if watch is None:
+            return {}
+        found = {feed.market.key: watch.stale_channels(feed.market.id) for feed, _ in self._listened()}
+        return {market: channels for market, channels in found.items() if channels}
 
     def trouble(self) -> str | None:
         """Only when no connection at all stands; one venue away is told by `status`."""
@@ -235,3 +294,8 @@ class Ingest:
             yield from samples(live)
         if self._suspects is not None:
             yield from self._suspects.samples()
+        if self._watch is not None:
+            yield from self._watch.samples(feed for feed, _ in self._listened())
+        if self._herald is not None:
+            yield Sample("untold", self._herald.waiting, "gauge", help="Watch signals waiting for the store")
+            yield Sample("untold_lost", self._herald.lost, help="Watch signals given up while the store was away")

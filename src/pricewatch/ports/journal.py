@@ -53,6 +53,21 @@ class Journal(Protocol):
         ...
 
 
+class SystemFeed(Protocol):
+    """What the service tells of itself: signals of the feed that is nobody's."""
+
+    async def append(self, signals: Sequence[Signal], *, mail: bool = False) -> list[FeedEntry]:
+        """The new ones with their places, in order; those whose id is already there are skipped.
+
+        With `mail` every administrator with an address is owed a mail of each. Raises `Unavailable`: all may be redone.
+        """
+        ...
+
+    async def standing(self, rules: Sequence[uuid.UUID]) -> list[Signal]:
+        """Per rule and market the newest signal."""
+        ...
+
+
 class SignalSink(Protocol):
     """Who wants to know of committed signals (feed sessions, the mail worker's wake-up)."""
 

@@ -189,11 +189,53 @@ class Closed(enum.StrEnum):
     """The venue has no trade history: only candles of that time could be had."""
 
 
+class GapRow(msgspec.Struct, frozen=True):
+    """A hole as the ledger has it; instants of our order."""
+
+    id: int
+    gap: Gap
+    opened_seen: int
+    closed_seen: int | None = None
+    how: Closed | None = None
+    """None while it is open."""
+
+
+class GapTotals(msgspec.Struct, frozen=True):
+    """How many holes there are."""
+
+    open: int = 0
+    filled: int = 0
+    candles: int = 0
+    oldest: int | None = None
+    """When the oldest open one was declared."""
+
+
+class GapBook(Protocol):
+    """The ledger for readers."""
+
+    async def page(
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        is_open: bool | None = None,
+        since: int = 0,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[GapRow]:
+        """Ascending by id: those after `after`, else the newest ones (below `before`); declared at `since` or later."""
+        ...
+
+    async def totals(self) -> GapTotals:
+        """How many there are of each kind, and since when the oldest is open."""
+        ...
+
+
 class GapLedger(Protocol):
     """Holes are declared, never silent."""
 
     async def declare(self, gap: Gap, *, opened_seen: int) -> int:
-        """Write the hole down; returns its id."""
+        """Write the hole down; returns its id. Declared again with the same `opened_seen` it is the same hole."""
         ...
 
     async def close(self, gap_id: int, *, closed_seen: int, how: Closed = Closed.FILLED) -> None:

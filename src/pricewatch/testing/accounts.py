@@ -9,6 +9,7 @@ import msgspec
 from pricewatch.domain.account import Account, ApiKey, Role
 from pricewatch.domain.errors import Invalid, NotFound
 from pricewatch.domain.time import SECOND
+from pricewatch.domain.watch import SYSTEM
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import FeedHead
 
@@ -20,7 +21,7 @@ class MemoryAccounts:
         self._clock = clock
         self._accounts: dict[uuid.UUID, Account] = {}
         self._keys: dict[uuid.UUID, ApiKey] = {}
-        self.heads: dict[uuid.UUID, FeedHead] = {}
+        self.heads: dict[uuid.UUID, FeedHead] = {SYSTEM: FeedHead(epoch=1, seq=0)}
 
     async def create(self, name: str, email: str, role: Role) -> Account:
         """As the port says."""

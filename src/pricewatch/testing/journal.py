@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from pricewatch.domain.account import Role
 from pricewatch.domain.errors import Fenced, NotFound, Unavailable
 from pricewatch.domain.rule import StateRow
 from pricewatch.domain.signal import FeedEntry, Signal
+from pricewatch.domain.watch import SYSTEM
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Change, Claim, FeedHead
 from pricewatch.testing.accounts import MemoryAccounts
@@ -17,7 +19,10 @@ from pricewatch.testing.rules import MemoryRuleBook
 
 
 class MemoryJournal:
-    """Keeps `ports.journal.Journal` and `FeedLog` over the other memory keepers; set `down` to be `Unavailable`."""
+    """Keeps `ports.journal.Journal`, `FeedLog` and `SystemFeed` over the other memory keepers.
+
+    Set `down` to be `Unavailable`.
+    """
 
     def __init__(self, clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook, outbox: MemoryOutbox) -> None:
         self._clock = clock
@@ -79,6 +84,27 @@ class MemoryJournal:
         self._check()
         entry = self._known.get(signal)
         return entry if entry is not None and entry.feed == account else None
+
+    async def append(self, signals: Sequence[Signal], *, mail: bool = False) -> list[FeedEntry]:
+        """As the port says."""
+        self._check()
+        entries = [await self._enter(signal) for signal in signals if self._is_new(signal)]
+        for entry in entries if mail else ():
+            for account in await self._accounts.everyone():
+                if account.role is Role.ADMIN and account.email:
+                    self._outbox.queue(entry.signal, "email", account.email, account=account.id)
+        return entries
+
+    async def standing(self, rules: Sequence[uuid.UUID]) -> list[Signal]:
+        """As the port says."""
+        self._check()
+        newest: dict[tuple[uuid.UUID, int], Signal] = {}
+        for entry in self._feeds.get(SYSTEM, []):
+            signal = entry.signal
+            held = newest.get((signal.rule_id, signal.market))
+            if signal.rule_id in rules and (held is None or held.seen <= signal.seen):
+                newest[signal.rule_id, signal.market] = signal
+        return list(newest.values())
 
     def _check(self) -> None:
         if self.down:

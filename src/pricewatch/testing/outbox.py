@@ -24,6 +24,7 @@ def delivery_id(signal: uuid.UUID, channel: str, target: str) -> uuid.UUID:
 class _Owed(msgspec.Struct):
     signal: Signal
     row: DeliveryRow
+    account: uuid.UUID
     lease_until: int = 0
     token: uuid.UUID | None = None
     reply: str | None = None
@@ -40,8 +41,8 @@ class MemoryOutbox:
         self._clock = clock
         self._owed: dict[uuid.UUID, _Owed] = {}
 
-    def queue(self, signal: Signal, channel: str, target: str) -> None:
-        """For the journal: what is there already is left alone."""
+    def queue(self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None) -> None:
+        """For the journal: what is there already is left alone. `account`: who gets it, if not whose signal it is."""
         now = self._clock.now()
         row = DeliveryRow(
             id=delivery_id(signal.id, channel, target),
@@ -55,7 +56,7 @@ class MemoryOutbox:
             sent=None,
             last_error=None,
         )
-        self._owed.setdefault(row.id, _Owed(signal, row))
+        self._owed.setdefault(row.id, _Owed(signal, row, account or signal.account_id))
 
     async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
         """As the port says: the longest due first."""
@@ -101,7 +102,7 @@ class MemoryOutbox:
     ) -> Sequence[DeliveryRow]:
         """As the port says."""
         newest = reversed(self._owed.values())
-        wanted = (owed.row for owed in newest if account is None or owed.signal.account_id == account)
+        wanted = (owed.row for owed in newest if account is None or owed.account == account)
         return [row for row in wanted if state is None or row.state is state][:limit]
 
     async def counts(self) -> dict[DeliveryState, int]:
@@ -132,7 +133,7 @@ def _change(owed: _Owed, **changes: object) -> None:
 def _delivery(owed: _Owed, token: uuid.UUID) -> Delivery:
     return Delivery(
         id=owed.row.id,
-        account_id=owed.signal.account_id,
+        account_id=owed.account,
         channel=owed.row.channel,
         target=owed.row.target,
         signal=owed.signal,

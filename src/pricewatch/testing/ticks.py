@@ -9,7 +9,7 @@ from itertools import pairwise
 from pricewatch.domain.errors import Invalid, Unavailable
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Trade
 from pricewatch.domain.time import HOUR, MINUTE
-from pricewatch.ports.ticks import Closed, Gap, Listing, Mark, Sequenced
+from pricewatch.ports.ticks import Closed, Gap, GapRow, GapTotals, Listing, Mark, Sequenced
 
 _NEWEST = 5_000
 
@@ -168,17 +168,22 @@ class MemoryTicks:
 
 
 class MemoryGapLedger:
-    """Keeps `GapLedger`."""
+    """Keeps `GapLedger` and `GapBook`."""
 
     def __init__(self) -> None:
+        self.opened: dict[int, int] = {}
         self.gaps: dict[int, Gap] = {}
         self.closed: dict[int, int] = {}
         self.how: dict[int, Closed] = {}
 
     async def declare(self, gap: Gap, *, opened_seen: int) -> int:
-        """Write the hole down; returns its id."""
-        _ = opened_seen
+        """Write the hole down; returns its id. Declared again with the same `opened_seen` it is the same hole."""
+        for known, held in self.gaps.items():
+            same = (gap.market, gap.first_key, gap.from_at) == (held.market, held.first_key, held.from_at)
+            if same and self.opened[known] == opened_seen:
+                return known
         number = len(self.gaps) + 1
+        self.opened[number] = opened_seen
         self.gaps[number] = gap
         return number
 
@@ -194,6 +199,33 @@ class MemoryGapLedger:
     async def patched_gaps(self) -> list[Gap]:
         """Holes closed by candles, newest first: their trades are still missing."""
         return [self.gaps[number] for number in sorted(self.how, reverse=True) if self.how[number] is Closed.CANDLES]
+
+    async def page(
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        is_open: bool | None = None,
+        since: int = 0,
+        after: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[GapRow]:
+        """Ascending by id: those after `after`, else the newest ones (below `before`)."""
+        wanted = [
+            GapRow(number, gap, self.opened[number], self.closed.get(number), self.how.get(number))
+            for number, gap in self.gaps.items()
+            if (markets is None or gap.market in markets)
+            and (is_open is None or is_open == (number not in self.closed))
+            and self.opened[number] >= since
+            and (number > after if after is not None else before is None or number < before)
+        ]
+        return wanted[:limit] if after is not None else wanted[-limit:]
+
+    async def totals(self) -> GapTotals:
+        """How many there are of each kind, and since when the oldest is open."""
+        kinds = list(self.how.values())
+        still = [self.opened[number] for number in self.gaps if number not in self.closed]
+        return GapTotals(len(still), kinds.count(Closed.FILLED), kinds.count(Closed.CANDLES), min(still, default=None))
 
 
 def _mark(market: int, newest: Sequence[Sequenced]) -> Mark:

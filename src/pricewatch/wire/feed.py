@@ -141,7 +141,11 @@ class Heartbeat(msgspec.Struct, frozen=True, tag_field="type", tag="heartbeat"):
 
 
 class FeedAge(msgspec.Struct, frozen=True):
-    """`state`: `live`, `quiet` (no print lately), `blind` (we may be missing prints) or `waiting` (no print yet)."""
+    """How a market's feed is.
+
+    `state`: `live`, `quiet` (no print lately), `stale` (silent for longer than it ever is), `blind` (we may be missing
+    prints) or `waiting` (no print yet).
+    """
 
     age: float | None
     state: str
@@ -167,12 +171,12 @@ def encode(frame: Any) -> bytes:
     return msgspec.json.encode(frame)
 
 
-def signal_frame(epoch: int, seq: int, prev: int, document: bytes) -> bytes:
+def signal_frame(epoch: int, seq: int, prev: int, document: bytes, *, channel: str = "signals") -> bytes:
     """A signal's frame around its document, which is encoded once for all who get it.
 
     `prev` is the place this subscription was at before: the `seq` of its previous signal or snapshot.
     """
-    head = f'{{"type":"signal","channel":"signals","epoch":{epoch},"seq":{seq},"prev":{prev},"data":'
+    head = f'{{"type":"signal","channel":"{channel}","epoch":{epoch},"seq":{seq},"prev":{prev},"data":'
     return head.encode() + document + b"}"
 
 

@@ -13,7 +13,7 @@ from pricewatch.domain.time import rfc3339
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Microseconds spent in each stage; `venue` may be negative (their clock ahead of ours).
+    """Microseconds spent in each stage; `venue` may be negative (their clock ahead of ours), the others never are.
 
     `commit` ends when the transaction is sent to the database.
     """
@@ -88,7 +88,7 @@ def document(entry: FeedEntry) -> SignalDocument:
         evidence=signal.evidence,
         latency_us=Latency(
             venue=signal.received - signal.at,
-            evaluate=signal.seen - signal.received,
-            commit=entry.committed - signal.seen,
+            evaluate=max(0, signal.seen - signal.received),
+            commit=max(0, entry.committed - signal.seen),
         ),
     )

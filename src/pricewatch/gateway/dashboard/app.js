@@ -283,8 +283,8 @@ function drawAges() {
     if (market.row.dataset.state !== state) market.row.dataset.state = state;
     const age = market.received === null ? null : Math.max(0, (now - market.received) / 1000);
     const text = age === null ? "no price yet" : span(age);
-    put(market.cells.age, state === "blind" ? `blind ${text}` : state === "quiet" ? `quiet ${text}` : state === "lost" ? `not connected` : text);
-    if (state === "blind") blind += 1;
+    put(market.cells.age, isUnheard(state) ? `${state} ${text}` : state === "quiet" ? `quiet ${text}` : state === "lost" ? `not connected` : text);
+    if (isUnheard(state)) blind += 1;
   }
   find("no-markets").hidden = markets.size > 0;
   put(find("tile-markets"), markets.size ? String(markets.size) : "–");
@@ -383,11 +383,16 @@ find("filter").addEventListener("input", applyFilter);
 
 // -- are we blind? ----------------------------------------------------------------------------------------------------
 
+// Blind: no connection brings it. Stale: silent for longer than it ever is.
+function isUnheard(state) {
+  return state === "blind" || state === "stale";
+}
+
 function drawLink() {
   if (socket?.readyState !== WebSocket.OPEN) return;
   const troubled = Object.entries(parts).filter(([, trouble]) => trouble);
   const states = [...markets.values()].map((market) => market.state);
-  const blind = states.filter((state) => state === "blind").length;
+  const blind = states.filter(isUnheard).length;
   setAlarm("parts", troubled.map(([name, trouble]) => `${name}: ${trouble}`).join(" · "));
   if (troubled.length) {
     setLink("blind", "Connected, service in trouble");

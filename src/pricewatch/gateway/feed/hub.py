@@ -10,6 +10,7 @@ import msgspec
 
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.time import rfc3339
+from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.codes import Close
 from pricewatch.gateway.feed.link import Link
@@ -73,7 +74,7 @@ class _Flight:
             now = self._clock.now()
             for entry in self._entries:
                 if not entry.signal.late and not entry.signal.replay:
-                    self._latencies.add(now - entry.signal.received)
+                    self._latencies.add(max(0, now - entry.signal.received))  # our clock may have been set back
 
 
 class Hub:
@@ -152,17 +153,18 @@ class Hub:
         for feed, batch in batches.items():
             newest = batch[-1]
             self.heads[feed] = FeedHead(newest.epoch, newest.seq)
-            links = self._accounts.get(feed)
-            if links:
-                self._deliver(list(links), batch)
+            if feed == SYSTEM:
+                self._deliver(list(self.links), batch, "system")
+            elif links := self._accounts.get(feed):
+                self._deliver(list(links), batch, "signals")
 
-    def _deliver(self, links: list[Link], batch: list[FeedEntry]) -> None:
-        flight = _Flight(batch, self._clock, self.latencies)
+    def _deliver(self, links: list[Link], batch: list[FeedEntry], channel: str) -> None:
+        flight = _Flight(batch if channel == "signals" else (), self._clock, self.latencies)
         newest = batch[-1]
         plans: dict[object, tuple[Plan, Message]] = {}
         encoded = _Memo()
         for link in links:
-            signals = link.session.signals
+            signals = link.session.feeds.get(channel)
             if signals is None:
                 continue
             if signals.phase is not Phase.LIVE:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Protocol
 
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.signal import FeedEntry
+from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Selection
 from pricewatch.gateway.feed.outlet import Message, Outlet, framed
@@ -71,7 +73,7 @@ class Link:
         if plan.is_hole or (self.outlet.is_exceeded_by(message) and self.outlet.is_idle()):
             # More than the bound at once is no fault of a client that keeps up: it reads the log, as after a hole.
             signals.fall_behind(newest)
-            self.perform(self.session.after_reading())
+            self.perform(self.session.after_reading(signals))
             return False
         if plan.frames and not self.outlet.send(message):
             return False
@@ -98,7 +100,7 @@ class Link:
         """Answer the session from the log, however long it is away. A backlog waits for the client, page by page."""
         while not self.outlet.ended.is_set():
             try:
-                found = await (self._opening() if isinstance(step, Open) else self._page(step))
+                found = await (self._opening(step) if isinstance(step, Open) else self._page(step))
             except Unavailable:
                 await asyncio.sleep(self._settings.retry_pause)
                 continue
@@ -109,12 +111,15 @@ class Link:
                 self.perform(self.session.page(step.generation, found))
             return
 
-    async def _opening(self) -> Opening:
-        account = self.session.account
-        head = await self._log.head(account)
-        oldest = await self._log.read(account, after_seq=0, limit=1)
-        recent = await self._log.latest(account, limit=self._settings.snapshot_signals)
+    def _feed(self, step: Open | More) -> uuid.UUID:
+        return SYSTEM if step.channel == "system" else self.session.account
+
+    async def _opening(self, step: Open) -> Opening:
+        feed = self._feed(step)
+        head = await self._log.head(feed)
+        oldest = await self._log.read(feed, after_seq=0, limit=1)
+        recent = await self._log.latest(feed, limit=self._settings.snapshot_signals)
         return Opening(head, oldest[0].seq if oldest else None, recent)
 
     async def _page(self, step: More) -> list[FeedEntry]:
-        return await self._log.read(self.session.account, after_seq=step.cursor, limit=self._settings.page_size)
+        return await self._log.read(self._feed(step), after_seq=step.cursor, limit=self._settings.page_size)

@@ -29,7 +29,9 @@ from pricewatch.wire.feed import (
     ticker_frame,
 )
 
-CHANNELS = ("ticker", "signals", "status", "heartbeat")
+CHANNELS = ("ticker", "signals", "system", "status", "heartbeat")
+FEEDS = frozenset({"signals", "system"})
+"""Channels with a place to resume from."""
 _DECODER = msgspec.json.Decoder(Request)
 
 
@@ -43,6 +45,7 @@ class Open(NamedTuple):
     """Read the log's head, oldest and recent entries, then call `opened`."""
 
     generation: int
+    channel: str = "signals"
 
 
 class More(NamedTuple):
@@ -50,6 +53,7 @@ class More(NamedTuple):
 
     generation: int
     cursor: int
+    channel: str = "signals"
 
 
 class Prices(NamedTuple):
@@ -108,7 +112,8 @@ class Session:
         self.id = uuid.uuid4()
         self.account = account
         self.tickers: Selection = frozenset()
-        self.signals: Signals | None = None
+        self.feeds: dict[str, Signals] = {}
+        """The subscriptions on channels with a log, by channel."""
         self.status = False
         self._board = board
         self._limits = limits
@@ -121,6 +126,11 @@ class Session:
             "unsubscribe": self._unsubscribe,
             "ping": self._ping,
         }
+
+    @property
+    def signals(self) -> Signals | None:
+        """The subscription on the account's own feed."""
+        return self.feeds.get("signals")
 
     def welcome(self, server: str, time: int, head: FeedHead | None) -> bytes:
         """The first frame; `time` in microseconds."""
@@ -176,9 +186,9 @@ class Session:
 
     def _subscribe_symbols(self, request: Request) -> Iterator[Step]:
         channel, after = request.params.channel, request.params.after
-        if after is not None and (channel != "signals" or self.signals is not None):
-            code = ErrorCode.INVALID if channel != "signals" else ErrorCode.ALREADY_SUBSCRIBED
-            yield from self._refuse(code, "`after` begins a new signals subscription", request.req_id)
+        if after is not None and (channel not in FEEDS or channel in self.feeds):
+            code = ErrorCode.INVALID if channel not in FEEDS else ErrorCode.ALREADY_SUBSCRIBED
+            yield from self._refuse(code, "`after` begins a new subscription of signals or system", request.req_id)
             return
         before = self._selected(channel)
         names: set[str] = set()
@@ -198,7 +208,7 @@ class Session:
         elif names and channel == "ticker":
             yield from self._add_tickers(frozenset(names))
         elif names:
-            yield self._add_signals(frozenset(names), after)
+            yield self._add_feed(channel, frozenset(names), after)
 
     def _unsubscribe(self, request: Request, _: int) -> Iterator[Step]:
         channel = request.params.channel
@@ -226,10 +236,10 @@ class Session:
         if channel == "ticker":
             self.tickers = before - names
             yield Prices(self.tickers)
-        elif self.signals is not None:
-            self.signals.narrow(frozenset(names))
-            if not self.signals.selection:
-                self.signals = None
+        elif (feed := self.feeds.get(channel)) is not None:
+            feed.narrow(frozenset(names))
+            if not feed.selection:
+                del self.feeds[channel]
 
     # -- the log's answers --------------------------------------------------------------------------------------------
 
@@ -238,30 +248,31 @@ class Session:
         signals = self._current(generation)
         if signals is None:
             return []
-        return [*map(Say, signals.opened(opening, self._document)), *self.after_reading()]
+        return [*map(Say, signals.opened(opening, self._document)), *self.after_reading(signals)]
 
     def page(self, generation: int, entries: Sequence[FeedEntry]) -> list[Step]:
         """What `More` asked for."""
         signals = self._current(generation)
         if signals is None or signals.phase is not Phase.BEHIND:
             return []
-        return [*map(Say, signals.page(entries, self._document)), *self.after_reading()]
+        return [*map(Say, signals.page(entries, self._document)), *self.after_reading(signals)]
 
-    def after_reading(self) -> list[Step]:
+    def after_reading(self, feed: Signals) -> list[Step]:
         """The next read, while the subscription is behind."""
-        if self.signals is None or self.signals.phase is not Phase.BEHIND:
+        if feed.phase is not Phase.BEHIND:
             return []
-        return [More(self.signals.generation, self.signals.cursor)]
+        return [More(feed.generation, feed.cursor, feed.channel)]
 
     def _current(self, generation: int) -> Signals | None:
-        return self.signals if self.signals is not None and self.signals.generation == generation else None
+        return next((feed for feed in self.feeds.values() if feed.generation == generation), None)
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _selected(self, channel: str) -> Selection:
         if channel == "ticker":
             return self.tickers
-        return frozenset() if self.signals is None else self.signals.selection
+        feed = self.feeds.get(channel)
+        return frozenset() if feed is None else feed.selection
 
     def _asked(self, request: Request) -> list[str]:
         """In the order of asking, each once, and no more than can be refused one by one."""
@@ -273,15 +284,16 @@ class Session:
         yield Say(ticker_frame(documents, snapshot=True))
         yield Prices(self.tickers)
 
-    def _add_signals(self, names: Selection, after: Place | None) -> Step:
-        if self.signals is None:
-            self.signals = Signals(names, after)
+    def _add_feed(self, channel: str, names: Selection, after: Place | None) -> Step:
+        feed = self.feeds.get(channel)
+        if feed is None:
+            feed = self.feeds[channel] = Signals(names, after, channel)
         else:
-            self.signals.extend(names)
+            feed.extend(names)
         # Generations never repeat in a session, so that an answer for an ended subscription cannot be taken for ours.
         self._generation += 1
-        self.signals.generation = self._generation
-        return Open(self._generation)
+        feed.generation = self._generation
+        return Open(self._generation, channel)
 
     def _unknown_channel(self, request: Request) -> list[Step]:
         reason = f"there is no channel {request.params.channel!r}"

@@ -45,10 +45,22 @@ class Plan(NamedTuple):
     """Entries are missing before this batch: read the log."""
 
 
+class Stand(NamedTuple):
+    """Where a subscription stands: on which channel, for whom, and how far."""
+
+    channel: str
+    selection: Selection
+    epoch: int
+    cursor: int
+    prev: int
+
+
 class Signals:
     """A signals subscription. `cursor` is how far the feed was read, `prev` the place last told to the client."""
 
-    def __init__(self, selection: Selection, after: Place | None) -> None:
+    def __init__(self, selection: Selection, after: Place | None, channel: str = "signals") -> None:
+        self.channel = channel
+        """Which feed: `signals`, the account's own, or `system`."""
         self.selection = selection
         self.after = after
         self.phase = Phase.OPENING
@@ -75,9 +87,9 @@ class Signals:
         """Fewer symbols."""
         self.selection -= symbols
 
-    def place(self) -> tuple[Selection, int, int, int]:
+    def place(self) -> Stand:
         """Subscriptions at the same place get the same bytes."""
-        return (self.selection, self.epoch, self.cursor, self.prev)
+        return Stand(self.channel, self.selection, self.epoch, self.cursor, self.prev)
 
     def heard(self, seq: int) -> None:
         """Something was committed while we are not live: it will be read from the log."""
@@ -107,6 +119,7 @@ class Signals:
         frames = [
             encode(
                 SignalsSnapshot(
+                    channel=self.channel,
                     epoch=self.epoch,
                     seq=self.cursor,
                     resumed=resumed,
@@ -118,7 +131,7 @@ class Signals:
             )
         ]
         if resumed and self.phase is Phase.LIVE:
-            frames.append(encode(CaughtUp(self.epoch, self.prev)))
+            frames.append(encode(CaughtUp(self.epoch, self.prev, self.channel)))
         return frames
 
     def page(self, entries: Sequence[FeedEntry], document: Encoder) -> list[bytes]:
@@ -128,7 +141,7 @@ class Signals:
         frames = made.frames
         if not entries and self._heard <= self.cursor:
             self.phase = Phase.LIVE
-            frames.append(encode(CaughtUp(self.epoch, self.prev)))
+            frames.append(encode(CaughtUp(self.epoch, self.prev, self.channel)))
         return frames
 
     def _is_recent(self, entry: FeedEntry) -> bool:
@@ -137,13 +150,13 @@ class Signals:
 
 def plan(
     entries: Sequence[FeedEntry],
-    place: tuple[Selection, int, int, int],
+    place: Stand,
     document: Encoder,
     *,
     contiguous: bool = True,
 ) -> Plan:
     """What of `entries` a subscription at `place` has not had; stops before a hole where `contiguous` is asked."""
-    selection, epoch, cursor, prev = place
+    channel, selection, epoch, cursor, prev = place
     frames: list[bytes] = []
     for entry in entries:
         if entry.seq <= cursor:
@@ -152,7 +165,7 @@ def plan(
             return Plan(frames, cursor, prev, is_hole=True)
         cursor = entry.seq
         if matches(selection, entry.signal.scope, entry.signal.symbol):
-            frames.append(signal_frame(epoch, cursor, prev, document(entry)))
+            frames.append(signal_frame(epoch, cursor, prev, document(entry), channel=channel))
             prev = cursor
     return Plan(frames, cursor, prev, is_hole=False)
 

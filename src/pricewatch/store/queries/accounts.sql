@@ -4,7 +4,7 @@ WITH made AS (
     ON CONFLICT (name) DO NOTHING
     RETURNING id
 )
-INSERT INTO feed (feed_id, epoch) SELECT id, $6 FROM made
+INSERT INTO feed (feed_id, account_id, epoch) SELECT id, id, $6 FROM made
 RETURNING feed_id;
 
 -- name: find
