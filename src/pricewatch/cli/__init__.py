@@ -8,6 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.people import user
@@ -46,7 +47,7 @@ app = App(
 )
 for command in (run, demo, check, migrate, watch, markets, simulate, replay, record):
     app.command(command)
-for group in (config, rules, user):
+for group in (config, evaluate, rules, user):
     app.command(group)
 
 
