@@ -92,6 +92,37 @@ def deribit(lines: Iterable[Line]) -> Counts:
     return Counts(natives, sum(map(len, of["trades."])), len(full))
 
 
+def gateio(lines: Iterable[Line]) -> Counts:
+    pushed = [one for one in received(lines) if one["event"] == "update"]
+    of = {
+        kind: [one["result"] for one in pushed if one["channel"] == kind]
+        for kind in ("spot.trades", "spot.book_ticker")
+    }
+    tickers = {one["result"]["currency_pair"] for one in pushed if one["channel"] == "spot.tickers"}
+    natives = tickers | {one["currency_pair"] for one in of["spot.trades"]}
+    return Counts(natives, len(of["spot.trades"]), len(of["spot.book_ticker"]))
+
+
+def htx(lines: Iterable[Line]) -> Counts:
+    pushed = [json.loads(gzip.decompress(base64.b64decode(line["b64"]))) for line in lines if line["dir"] == "in"]
+    natives = {one["ch"].split(".")[1] for one in pushed if "ch" in one}
+    trades = [one["tick"]["data"] for one in pushed if one.get("ch", "").endswith(".trade.detail")]
+    return Counts(natives, sum(map(len, trades)), sum(one.get("ch", "").endswith(".bbo") for one in pushed))
+
+
+def kucoin(lines: Iterable[Line]) -> Counts:
+    topics = [one.get("topic", "").partition(":") for one in received(lines)]
+    natives = {symbol for kind, _, symbol in topics if kind in {"/market/match", "/market/ticker"}}
+    kinds = [kind for kind, _, _ in topics]
+    return Counts(natives, kinds.count("/market/match"), kinds.count("/market/ticker"))
+
+
+def upbit(lines: Iterable[Line]) -> Counts:
+    pushed = [json.loads(frame(line)) for line in lines if line["dir"] == "in"]
+    kinds = [one["ty"] for one in pushed]
+    return Counts({one["cd"] for one in pushed}, kinds.count("trade"), kinds.count("orderbook"))
+
+
 def gemini(lines: Iterable[Line]) -> Counts:
     """A quote wherever the best bid or ask is another one, in price or size, after a frame of changes."""
     books: dict[str, dict[str, dict[float, float]]] = {}
@@ -124,8 +155,12 @@ RECORDINGS: dict[str, tuple[str, Count]] = {
     "bitstamp/bitstamp-20220105T004817Z.jsonl.gz": ("bitstamp", bitstamp),
     "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
     "deribit/deribit-20210722T224203Z.jsonl.gz": ("deribit", deribit),
+    "gateio/gateio-20210422T121212Z-a.jsonl.gz": ("gateio", gateio),
     "gemini/gemini-20210417T164542Z.jsonl.gz": ("gemini", gemini),
+    "htx/htx-20210417T164750Z-a.jsonl.gz": ("htx", htx),
     "hyperliquid/hyperliquid-btcusd-20250126T191403Z.jsonl.gz": ("hyperliquid", hyperliquid),
+    "kucoin/kucoin-20210425T191846Z.jsonl.gz": ("kucoin", kucoin),
+    "upbit/upbit-20210417T165103Z.jsonl.gz": ("upbit", upbit),
 }
 """Recording -> the venue whose adapter reads it, and its count."""
 

@@ -23,17 +23,24 @@ def test_what_is_no_symbol(text: str) -> None:
         canonical(text)
 
 
-def test_native_names() -> None:
-    names = {name: kind.native("BTC-USD") for name, kind in EXCHANGES.items()}
-    assert names == {
-        "binance": "BTCUSD",
-        "binance_us": "BTCUSD",
-        "bitfinex": "tBTCUSD",
-        "bitstamp": "btcusd",
-        "coinbase": "BTC-USD",
-        "coinbase_advanced": "BTC-USD",
-        "deribit": "BTC_USD",
-        "gemini": "BTCUSD",
-        "hyperliquid": "BTC/USD",
-        "kraken": "BTC/USD",
-    }
+@pytest.mark.parametrize(
+    ("venue", "native"),
+    [
+        ("binance", "BTCUSD"),
+        ("binance_us", "BTCUSD"),
+        ("bitfinex", "tBTCUSD"),
+        ("bitstamp", "btcusd"),
+        ("coinbase", "BTC-USD"),
+        ("coinbase_advanced", "BTC-USD"),
+        ("deribit", "BTC_USD"),
+        ("gateio", "BTC_USD"),
+        ("gemini", "BTCUSD"),
+        ("htx", "btcusd"),
+        ("hyperliquid", "BTC/USD"),
+        ("kraken", "BTC/USD"),
+        ("kucoin", "BTC-USD"),
+        ("upbit", "USD-BTC"),
+    ],
+)
+def test_native_names(venue: str, native: str) -> None:
+    assert EXCHANGES[venue].native("BTC-USD") == native

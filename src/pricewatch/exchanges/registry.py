@@ -10,9 +10,13 @@ from pricewatch.exchanges.bitstamp import Bitstamp
 from pricewatch.exchanges.coinbase import Coinbase
 from pricewatch.exchanges.coinbase_advanced import CoinbaseAdvanced
 from pricewatch.exchanges.deribit import Deribit
+from pricewatch.exchanges.gateio import GateIo
 from pricewatch.exchanges.gemini import Gemini
+from pricewatch.exchanges.htx import Htx
 from pricewatch.exchanges.hyperliquid import Hyperliquid
 from pricewatch.exchanges.kraken import Kraken
+from pricewatch.exchanges.kucoin import KuCoin
+from pricewatch.exchanges.upbit import Upbit
 
 EXCHANGES: dict[str, type[Exchange]] = {
     Binance.id: Binance,
@@ -22,7 +26,11 @@ EXCHANGES: dict[str, type[Exchange]] = {
     Coinbase.id: Coinbase,
     CoinbaseAdvanced.id: CoinbaseAdvanced,
     Deribit.id: Deribit,
+    GateIo.id: GateIo,
     Gemini.id: Gemini,
+    Htx.id: Htx,
     Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
+    KuCoin.id: KuCoin,
+    Upbit.id: Upbit,
 }

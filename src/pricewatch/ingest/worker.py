@@ -131,7 +131,9 @@ class Ingest:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
+            asyncio.TaskGroup() as connections,  # ends first: a last frame may still need a task of the others
         ):
+            connections.create_task(asyncio.Event().wait(), name="connections")  # there may be none for a while
             self._maker = VenueMaker(
                 self._settings,
                 sink=self._sink,
@@ -147,6 +149,7 @@ class Ingest:
                 away=self._away,
                 http=http,
                 group=group,
+                connections=connections,
             )
             self._group = group
             await self.add(self._markets, self._marks)

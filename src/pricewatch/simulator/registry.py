@@ -12,9 +12,13 @@ from pricewatch.simulator.venues.bitstamp import Bitstamp
 from pricewatch.simulator.venues.coinbase import Coinbase
 from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
 from pricewatch.simulator.venues.deribit import Deribit
+from pricewatch.simulator.venues.gateio import GateIo
 from pricewatch.simulator.venues.gemini import Gemini
+from pricewatch.simulator.venues.htx import Htx
 from pricewatch.simulator.venues.hyperliquid import Hyperliquid
 from pricewatch.simulator.venues.kraken import Kraken
+from pricewatch.simulator.venues.kucoin import KuCoin
+from pricewatch.simulator.venues.upbit import Upbit
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
@@ -24,9 +28,13 @@ VENUES: dict[str, type[Venue]] = {
     Coinbase.id: Coinbase,
     CoinbaseAdvanced.id: CoinbaseAdvanced,
     Deribit.id: Deribit,
+    GateIo.id: GateIo,
     Gemini.id: Gemini,
+    Htx.id: Htx,
     Hyperliquid.id: Hyperliquid,
     Kraken.id: Kraken,
+    KuCoin.id: KuCoin,
+    Upbit.id: Upbit,
 }
 
 

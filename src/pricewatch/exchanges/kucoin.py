@@ -1,0 +1,335 @@
+"""KuCoin spot: matches and best bid/ask, behind a token that is asked for by REST.
+
+https://www.kucoin.com/docs-new/websocket-api/base-info/introduction
+https://www.kucoin.com/docs-new/rest/spot-trading/market-data/get-trade-history (the last 100 trades, no pages)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from itertools import count
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from pricewatch.domain.errors import BadData, Refused, Unavailable
+from pricewatch.domain.market import Candle, Market, Side, Trade
+from pricewatch.exchanges.base import (
+    HEARTBEAT,
+    IGNORED,
+    READY,
+    UNUSABLE,
+    BadTrade,
+    CandleRequest,
+    Endpoints,
+    Exchange,
+    HistoryPage,
+    HistoryRequest,
+    Instrument,
+    Keepalive,
+    Notice,
+    Output,
+    Request,
+    Send,
+    Subscribed,
+    Subscription,
+    SubscriptionFailed,
+    chunks,
+    spans,
+    within,
+)
+from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Best, Ident, Key, Millis, best
+from pricewatch.exchanges.symbols import split
+
+_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_TOPICS = {"match": "/market/match:", "ticker": "/market/ticker:"}
+_TICKER = len(_TOPICS["ticker"])
+_CHUNK = 100
+_CANDLES = 1500
+_OK = "200000"
+ValueT = TypeVar("ValueT")
+
+
+class _Match(msgspec.Struct, gc=False, rename={"trade_id": "tradeId"}):
+    symbol: str
+    side: Literal["buy", "sell"]
+    price: float
+    size: float
+    sequence: Key
+    time: Key
+    """Nanoseconds."""
+    trade_id: Ident
+
+
+class _Matched(msgspec.Struct, tag_field="subject", tag="trade.l3match"):
+    data: _Match
+
+
+class _Best(msgspec.Struct, gc=False, rename="camel"):
+    best_bid: Best = None
+    best_bid_size: Best = None
+    best_ask: Best = None
+    best_ask_size: Best = None
+    time: Millis | None = None
+
+
+class _Ticker(msgspec.Struct, tag_field="subject", tag="trade.ticker"):
+    topic: str
+    """The symbol stands nowhere else."""
+    data: _Best
+
+
+class _Envelope(msgspec.Struct):
+    """Any frame."""
+
+    type: str = ""
+    id: str = ""
+    code: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
+    topic: str = ""
+    data: msgspec.Raw = msgspec.Raw(b'""')
+
+
+class _Reply(msgspec.Struct):
+    code: str
+    msg: str = ""
+    data: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Server(msgspec.Struct):
+    endpoint: str
+
+
+class _Bullet(msgspec.Struct, rename="camel"):
+    token: Ident | None = None
+    instance_servers: list[_Server] = []
+
+
+class _Past(msgspec.Struct, gc=False):
+    sequence: Key
+    price: float
+    size: float
+    side: Literal["buy", "sell"]
+    time: Key
+    """Nanoseconds."""
+
+
+class _Row(msgspec.Struct, gc=False, array_like=True):
+    """Close before high and low."""
+
+    at: Key
+    """Seconds."""
+    open: float
+    close: float
+    high: float
+    low: float
+    volume: float
+
+
+class _Symbol(msgspec.Struct, gc=False, rename="camel"):
+    symbol: str
+    name: str = ""
+    enable_trading: bool = False
+
+
+_Message = _Matched | _Ticker
+_decode = msgspec.json.Decoder(_Message, strict=False).decode
+_decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
+_decode_reply = msgspec.json.Decoder(_Reply, strict=False).decode
+_decode_bullet = msgspec.json.Decoder(_Bullet).decode
+_decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
+_decode_rows = msgspec.json.Decoder(list[_Row], strict=False).decode
+_decode_symbols = msgspec.json.Decoder(list[_Symbol]).decode
+
+
+class KuCoin(Exchange):
+    """A trade's key is its `sequence`, all that the REST history names; its trade id is in `ref` where it differs."""
+
+    id = "kucoin"
+    endpoints = Endpoints(socket="wss://ws-api-spot.kucoin.com", rest="https://api.kucoin.com")
+    channels = ("match", "ticker")
+    consecutive = False
+    greeting = True
+    lifetime = 86_400.0  # so long lives a token
+    # The venue closes a connection without a ping every 18 s or so, however busy it is.
+    keepalive = Keepalive(protocol_ping=False, probe='{"id":"ping","type":"ping"}', every=15.0)
+    markets_per_connection = 150  # 300 topics a connection
+    send_interval = 0.15  # 100 messages in 10 s
+    open_interval = 2.0  # 30 connections a minute
+    history_interval = 0.1  # weight 3 of 2,000 in 30 s
+
+    def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
+        super().__init__(markets, endpoints)
+        self._url = self.where.socket
+        self._pending: dict[str, list[Subscription]] = {}
+        self._ids = count(1)
+
+    @staticmethod
+    def native(symbol: str) -> str:
+        """The canonical symbol itself."""
+        return symbol
+
+    def instrument_requests(self) -> list[Request]:
+        """Every symbol in one answer."""
+        return [Request(f"{self.where.rest}/api/v2/symbols")]
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        """`symbol` never changes; a coin that was given another name has it in `name` (`BCHSV-BTC`: `BSV-BTC`)."""
+        rows = [row for body in bodies for row in _unwrap(body, _decode_symbols)]
+        named = [(row, split(row.name or row.symbol)) for row in rows]
+        return instruments(Listed(row.symbol, base, quoted, row.enable_trading) for row, (base, quoted) in named)
+
+    def prepare(self) -> Request:
+        """A token of its own for each connection."""
+        return Request(f"{self.where.rest}/api/v1/bullet-public", body="{}")
+
+    def prepared(self, body: bytes) -> None:
+        """The first server and the token; over TLS where REST is."""
+        bullet = _unwrap(body, _decode_bullet)
+        endpoint = bullet.instance_servers[0].endpoint if bullet.instance_servers else ""
+        secure = self.where.rest.startswith("https")
+        try:
+            named = urlsplit(endpoint)
+            usable = named.scheme in (("wss",) if secure else ("ws", "wss")) and bool(named.hostname)
+            token = quote(bullet.token or "", safe="")
+        except ValueError as error:
+            raise BadData("malformed", f"kucoin names no server: {error}") from error
+        if not usable or not token or not endpoint.isascii() or not endpoint.isprintable():
+            raise BadData("malformed", f"kucoin gives no token or no server: {endpoint[:80]!r}")
+        self._url = f"{endpoint}?token={token}"
+
+    def url(self) -> str:
+        """The server named with the token; without one nobody is let in."""
+        return self._url
+
+    def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
+        """At most 100 symbols of one channel a message."""
+        return self._requests("subscribe", wanted, 1 if alone else _CHUNK)
+
+    def unsubscribe(self, gone: Collection[Subscription]) -> list[Send]:
+        """At most 100 symbols of one channel a message."""
+        return self._requests("unsubscribe", gone, _CHUNK)
+
+    def _requests(self, kind: str, subscriptions: Collection[Subscription], size: int) -> list[Send]:
+        sends = []
+        for channel, prefix in _TOPICS.items():
+            natives = [native for native, asked in subscriptions if asked == channel]
+            for some in chunks(natives, size):
+                number = str(next(self._ids))
+                if kind == "subscribe":
+                    self._pending[number] = [Subscription(native, channel) for native in some]
+                request: dict[str, Any] = {"id": number, "type": kind, "topic": prefix + ",".join(some)}
+                sends.append(Send(msgspec.json.encode({**request, "response": True}).decode()))
+        return sends
+
+    def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
+        """One typed pass; a second one for answers, foreign topics and broken frames."""
+        try:
+            message: _Message = _decode(frame)
+        except UNUSABLE as error:
+            self._other(frame, error, out)
+            return
+        if isinstance(message, _Matched):
+            row = message.data
+            market = self.markets.get(row.symbol)
+            if market is None:
+                raise BadTrade("unknown market", row.symbol[:40])
+            ref = None if row.trade_id == str(row.sequence) else row.trade_id
+            at, side = row.time // 1000, _SIDES[row.side]
+            out.append(Trade(market.id, at, row.price, row.size, side, row.sequence, received, 0, ref))
+        else:
+            self._ticker(message, received, out)
+
+    def _ticker(self, message: _Ticker, received: int, out: list[Output]) -> None:
+        market, row = self.markets.get(message.topic[_TICKER:]), message.data
+        if market is None:
+            raise BadData("unknown market", message.topic[:80])
+        at = received if row.time is None else row.time * 1000
+        out.append(best(market, at, row.best_bid, row.best_bid_size, row.best_ask, row.best_ask_size, received))
+
+    def _other(self, frame: bytes | str, error: Exception, out: list[Output]) -> None:
+        try:
+            envelope = _decode_envelope(frame)
+        except UNUSABLE:
+            raise BadData("malformed", str(error)) from error
+        if envelope.topic.startswith(_TOPICS["match"]):
+            raise BadTrade("malformed", str(error)) from error
+        if envelope.topic.startswith(_TOPICS["ticker"]):
+            raise BadData("malformed", str(error)) from error
+        match envelope.type:
+            case "welcome":
+                out.append(READY)
+            case "pong":
+                out.append(HEARTBEAT)
+            case "ack":
+                out.extend(Subscribed(*asked) for asked in self._pending.pop(envelope.id, []))
+            case "error":
+                self._refused(envelope, out)
+            case _:
+                out.append(IGNORED)
+
+    def _refused(self, envelope: _Envelope, out: list[Output]) -> None:
+        """One unknown symbol fails the whole request, and the words name all of it."""
+        asked = self._pending.pop(envelope.id, [])
+        reason = f"{envelope.code} {bytes(envelope.data).decode(errors='replace')}"[:200]
+        if len(asked) == 1:
+            out.append(SubscriptionFailed(*asked[0], reason))
+        elif asked:
+            out.append(SubscriptionFailed("", "", reason))
+        else:
+            out.append(Notice(reason))
+
+    def history_request(
+        self,
+        market: Market,
+        first: int,
+        last: int | None,
+        since: int,
+        until: int | None = None,
+    ) -> HistoryRequest:
+        """The last 100 trades are all there is, whatever is asked for."""
+        url = f"{self.where.rest}/api/v1/market/histories?symbol={quote(market.native)}"
+        return HistoryRequest(market, url, first, last, since, until)
+
+    def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
+        """One page, by time."""
+        rows = _unwrap(body, _decode_history, BadTrade)
+        since, until, number = request.since, request.until, request.market.id
+        trades = [
+            Trade(number, row.time // 1000, row.price, row.size, _SIDES[row.side], row.sequence, received)
+            for row in sorted(rows, key=lambda row: (row.time, row.sequence))
+            if since <= row.time // 1000 and (until is None or row.time // 1000 <= until)
+        ]
+        return HistoryPage(trades, None)
+
+    def candle_requests(self, market: Market, start: int, end: int) -> list[CandleRequest]:
+        """At most 1,500 rows a page."""
+        base = f"{self.where.rest}/api/v1/market/candles?symbol={quote(market.native)}&type=1min"
+        return [
+            CandleRequest(market, f"{base}&startAt={begin // 1_000_000}&endAt={until // 1_000_000}", begin, until)
+            for begin, until in spans(start, end, _CANDLES)
+        ]
+
+    def parse_candles(self, request: CandleRequest, body: bytes) -> list[Candle]:
+        """Rows are seconds, open, close, high, low, base volume, quote volume; newest first."""
+        number = request.market.id
+        candles = [
+            Candle(number, row.at * 1_000_000, row.open, row.high, row.low, row.close, row.volume)
+            for row in _unwrap(body, _decode_rows)
+        ]
+        return within(candles, request)
+
+
+def _unwrap(body: bytes, decode: Callable[[msgspec.Raw], ValueT], unusable: type[BadData] = BadData) -> ValueT:
+    """What an answer carries, unless its code says that something is wrong."""
+    try:
+        reply = _decode_reply(body)
+        if reply.code == _OK:
+            return decode(reply.data)
+    except UNUSABLE as error:
+        raise unusable("malformed", str(error)) from error
+    reason = f"kucoin: {reply.code} {reply.msg}"[:200]
+    if reply.code.startswith(("429", "5")):
+        raise Unavailable(reason)
+    raise Refused(reason)
