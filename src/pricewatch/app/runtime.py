@@ -53,7 +53,7 @@ class Service:
         check_roles(settings)
         self.settings = settings
         self.clock = clock or SystemClock()
-        self.loop_watch = LoopWatch()
+        self.loop_watch = LoopWatch(window=settings.app.recent)
         self.started = asyncio.Event()
         self.assembly: Assembly | None = None
         self._tapes = tapes

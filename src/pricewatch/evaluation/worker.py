@@ -105,6 +105,7 @@ class Evaluation:
             models=self._models,
             spool=self._writer,
             signals=self._signals,
+            limit=self._settings.commit_changes,
         )
         self._seen = self._evaluated = max(claim.cursor, 0)
         restored = await restore(

@@ -104,7 +104,7 @@ class IngestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transport: Literal["websockets", "aiohttp"] = Field(
-        default="websockets", description="WebSocket client library for the venues."
+        default="aiohttp", description="WebSocket client library for the venues."
     )
     compression: bool = Field(default=False, description="Whether to offer permessage-deflate to the venues.")
     max_frame: int = Field(default=10 * 1024 * 1024, ge=1024, description="Largest frame accepted, in bytes.")

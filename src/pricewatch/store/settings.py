@@ -57,7 +57,7 @@ class TickSettings(BaseModel):
         default=0.1, gt=0, description="seconds of which only a market's last quote is stored"
     )
     quote_pressure: int = Field(default=200_000, ge=0, description="waiting rows above which quotes are dropped")
-    rollup_interval: float = Field(default=10.0, gt=0, description="seconds between updates of the candle tables")
+    rollup_interval: float = Field(default=30.0, gt=0, description="seconds between updates of the candle tables")
     rollup_overlap: float = Field(
         default=10.0, ge=0, description="seconds of our order looked at again, for rows that other writers stored late"
     )

@@ -17,7 +17,7 @@ from pricewatch.store.copier import Copier, Outcome, Reconnected
 from pricewatch.store.copyrows import QUOTES, TRADES, Table, pack_quote, pack_trade, place
 from pricewatch.store.pool import Database
 from pricewatch.store.settings import TickSettings
-from pricewatch.store.spool import Frame, Spool, sync
+from pricewatch.store.spool import Frame, Spool, delete, sync
 from pricewatch.telemetry.metrics import Sample
 
 log = structlog.get_logger(__name__)
@@ -228,7 +228,11 @@ class TickStore:
                     await asyncio.to_thread(sync, self._spool.unsynced())
                 except OSError as exc:
                     log.warning("spool.sync_failed", error=str(exc))
-            self._spool.clean(asyncio.get_running_loop().time())
+            if gone := self._spool.clean(asyncio.get_running_loop().time()):
+                try:
+                    await asyncio.to_thread(delete, gone)
+                except OSError as exc:
+                    log.warning("spool.delete_failed", error=str(exc))
 
     # -- into the table ---------------------------------------------------------------------------------------------
 

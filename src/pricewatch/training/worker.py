@@ -134,8 +134,8 @@ class Trainer:
 
     async def _candles(self, market: int) -> list[Candle]:
         """The closed minutes before the market's newest trade, or before now where there is none."""
-        marks = await self._history.marks([market])
-        newest = marks[market].at if market in marks else self._clock.now()
+        recent = await self._history.recent([market], 1)
+        newest = recent[market][-1].trade.at if market in recent else self._clock.now()
         end = newest - newest % MINUTE
         span = 2 * self._settings.rows
         return await self._history.candles(market, end - span * MINUTE, end, span=MINUTE, limit=span)
