@@ -67,8 +67,8 @@ class World:
 
     async def directory(self, *symbols: str, **changes: Any) -> Directory:
         self.last = self.settings(*symbols, **changes)
-        directory = Directory(self.last, self.lists, self.clock, StayAway(self.away, self.clock))
-        await directory.look_up()
+        directory = Directory(self.lists, self.clock, StayAway(self.away, self.clock))
+        await directory.look_up(self.last)
         return directory
 
     def natives(self, directory: Directory) -> dict[str, str]:
@@ -227,8 +227,8 @@ async def test_every_page_of_a_list_is_asked_for_at_the_venues_pace(world: World
         symbols=("BTC-PERPETUAL", "BTC-USDC"), rest_url=f"http://{server.host}:{server.port}", history_interval=0.01
     )
     world.last = IngestSettings(venues={"deribit": venue})
-    directory = Directory(world.last, world.lists, world.clock, StayAway(None, world.clock))
-    await directory.look_up()
+    directory = Directory(world.lists, world.clock, StayAway(None, world.clock))
+    await directory.look_up(world.last)
     await server.close()
     assert asked == ["future", "spot"]
     assert world.natives(directory) == {"BTC-PERPETUAL": "BTC-PERPETUAL", "BTC-USDC": "BTC_USDC"}
@@ -252,3 +252,14 @@ async def test_a_venue_that_wants_to_be_left_alone_is_not_asked_even_after_a_res
     world.clock.instant += 8_000_000
     await world.directory("BTC-USD")
     assert world.venue.asked == 2
+
+
+async def test_it_is_asked_again_for_other_symbols_and_forgets_who_is_left(world: World) -> None:
+    directory = await world.directory("BTC-USDX")
+    world.last = world.settings("BTC-USD", "QQQQ-ZZZZ")
+    await directory.look_up(world.last)
+    assert set(status(directory)["unknown"]) == {"QQQQ-ZZZZ"}
+    assert world.natives(directory) == {"BTC-USD": "BTC-USD"}
+    world.last = world.settings("BTC-USD", enabled=False)
+    await directory.look_up(world.last)
+    assert directory.status() == {"venues": {}}

@@ -249,7 +249,6 @@ async def test_markets_of_other_venues_are_left_alone(house: House, wait: Wait, 
     house.markets = [Market(1, "kraken", "BTC-USD", "BTC/USD")]
     ingest = house.make()
     async with during(ingest):
-        await wait(lambda: ingest.is_running)
         await wait(lambda: house.gaps.asked == 2)
     assert ingest.trouble() is None
     assert ingest.status()["venues"] == {}

@@ -69,8 +69,8 @@ async def test_what_is_printed_is_handed_on(venue: str, faults: dict[str, Any], 
                 )
             },
         )
-        directory = Directory(settings, Lists(tmp_path), clock, StayAway(None, clock))
-        await directory.look_up()
+        directory = Directory(Lists(tmp_path), clock, StayAway(None, clock))
+        await directory.look_up(settings)
         assert directory.absent[venue] == {}
         kind = EXCHANGES[venue]
         markets = [

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from pricewatch.app.fanout import Signals, Tapes
+from pricewatch.app.following import Following
 from pricewatch.app.holes import Holes
 from pricewatch.app.links import (
     RULES,
@@ -32,6 +33,7 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.gateway.app import Gateway, Keepers
 from pricewatch.ingest.instruments import Directory
+from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import SignalSink
@@ -63,6 +65,10 @@ class Evaluator(Part, TickSink, RuleChanges, ForecastSink, Protocol):
 
     async def run(self) -> None:
         """Until cancelled."""
+        ...
+
+    def follow(self, markets: Iterable[Market]) -> None:
+        """Take up further markets."""
         ...
 
     def is_blind(self, market: int) -> bool:
@@ -98,12 +104,16 @@ class Assembly:
         self._sinks = Signals()
         self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
         self.evaluation = self._build_evaluation() if "engine" in self._roles else None
+        self.following = Following(
+            settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
+        )
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
                 self._sinks.add(sink)
         self.ingest: Ingest | None = None
-        self.directory = Directory(settings.ingest, instrument_lists(settings), clock, stay_away(settings, clock))
+        self.directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
+        self._followers: list[Callable[[Sequence[Market]], None]] = []
 
     @property
     def port(self) -> int | None:
@@ -160,6 +170,8 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                choices=store.choices,
+                market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
             ),
@@ -196,7 +208,6 @@ class Assembly:
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
         if "ingest" in self._roles:
-            await self.directory.look_up()
             self.add_parts(self.directory)
         await self._patiently("markets", self._register)
         if self._bus is not None:
@@ -215,9 +226,34 @@ class Assembly:
         if "ingest" in self._roles:
             await self._start_ingest(stages)
         await self._start_inlets(stages)
+        stages.start("following", self.following.run())
 
     async def _register(self) -> None:
-        self.markets = await self.store.catalog.register(listings(self.settings.ingest, self.directory))
+        self.markets = await self._wanted(await self.following.current())
+
+    async def _wanted(self, settings: IngestSettings) -> list[Market]:
+        """The markets of these settings, without those whose venue says that it has no such thing."""
+        if "ingest" in self._roles:
+            await self.directory.look_up(settings)
+        return await self.store.catalog.register(listings(settings, self.directory))
+
+    async def follow(self, settings: IngestSettings) -> None:
+        """Listen to the markets of these settings and to no others; what is listened to already goes on undisturbed.
+
+        Raises `Unavailable`, and may then be called again.
+        """
+        wanted = await self._wanted(settings)
+        known = {market.id for market in self.markets}
+        new = [market for market in wanted if market.id not in known]
+        gone = known - {market.id for market in wanted}
+        marks = await self.store.history.marks([market.id for market in new]) if self.ingest is not None else {}
+        for follower in self._followers:
+            follower(new)
+        if self.ingest is not None:
+            self.ingest.remove(gone)
+            await self.ingest.add(new, marks, settings)
+        self.markets = wanted
+        log.info("markets.changed", added=[market.key for market in new], removed=len(gone))
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Try again while the database is away: a start waits for it as long as it takes."""
@@ -238,6 +274,7 @@ class Assembly:
         stages.on_stop("spool", store.ticks.close)
         await store.ticks.recover()
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
+        self._followers.append(evaluation.follow)
         self.add_parts(store.ticks, store.maintenance)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
@@ -256,6 +293,7 @@ class Assembly:
             forecasts=forecasts,
             clock=self.clock,
         )
+        self._followers.append(trainer.follow)
         self.add_parts(trainer)
         stages.start("training", trainer.run())
 
@@ -314,6 +352,7 @@ class Assembly:
         if self.evaluation is not None and "ingest" not in here:
             markets = [market.id for market in self.markets]
             inlet = TickInlet(self.evaluation, self.store.ticks, await self._marks(), markets)
+            self._followers.append(lambda new: inlet.follow(market.id for market in new))
             # One name for every owner of the shard: what the last one left unacknowledged comes first, and at once.
             shard = f"shard-{self.settings.evaluation.shard}"
             stages.start("ticks.engine", inlet.run(self._bus, TICKS, "engine", shard))

@@ -64,8 +64,8 @@ async def record(settings: Settings, folder: Path, span: int | None) -> dict[str
     stamp = to_datetime(clock.now()).strftime("%Y%m%dT%H%M%SZ")
     recorder = Recorder(folder / f"pricewatch-{stamp}.jsonl.gz")
     counts = _Counting()
-    directory = Directory(settings.ingest, instrument_lists(settings), clock, stay_away(settings, clock))
-    await directory.look_up()
+    directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
+    await directory.look_up(settings.ingest)
     markets = [
         Market(number, listing.venue, listing.symbol, listing.native, listing.step)
         for number, listing in enumerate(listings(settings.ingest, directory), 1)

@@ -159,8 +159,7 @@ class Directory:
 
     name = "instruments"
 
-    def __init__(self, settings: IngestSettings, lists: Lists, clock: Clock, away: StayAway) -> None:
-        self._settings = settings
+    def __init__(self, lists: Lists, clock: Clock, away: StayAway) -> None:
         self._lists = lists
         self._clock = clock
         self._away = away
@@ -168,31 +167,45 @@ class Directory:
         self._listed: dict[str, dict[str, Instrument]] = {}
         self.absent: dict[str, dict[str, str]] = {}
         """By venue and symbol: what is wrong with it, for people."""
+        self._asleep: dict[str, list[str]] = {}
 
-    async def look_up(self) -> None:
+    async def look_up(self, settings: IngestSettings) -> None:
         """Ask all venues at once, as far as their kept lists do not serve. Never raises for a venue that is away."""
+        venues = {
+            name: venue
+            for name, venue in settings.venues.items()
+            if venue.enabled and venue.symbols and venue.instruments
+        }
+        for name in self._answers.keys() - venues.keys():
+            self._forget(name)
         async with session() as http, asyncio.TaskGroup() as group:
-            for name, venue in self._settings.venues.items():
-                if venue.enabled and venue.symbols and venue.instruments:
-                    group.create_task(self._look_up(name, venue, http), name=f"instruments {name}")
+            for name, venue in venues.items():
+                group.create_task(self._look_up(name, venue, settings, http), name=f"instruments {name}")
 
-    async def _look_up(self, name: str, venue: VenueSettings, http: aiohttp.ClientSession) -> None:
-        answer = await look_up(
-            name, venue, self._settings, lists=self._lists, clock=self._clock, away=self._away, http=http
-        )
+    def _forget(self, name: str) -> None:
+        del self._answers[name]
+        for about in (self._listed, self.absent, self._asleep):
+            about.pop(name, None)
+
+    async def _look_up(
+        self, name: str, venue: VenueSettings, settings: IngestSettings, http: aiohttp.ClientSession
+    ) -> None:
+        answer = await look_up(name, venue, settings, lists=self._lists, clock=self._clock, away=self._away, http=http)
+        if name in self._answers:
+            self._forget(name)
         self._answers[name] = answer
         if answer.trouble:
             log.warning("instruments.away", venue=name, error=answer.trouble, kept=answer.found is not None)
         if answer.found is None or not answer.found.instruments:
             return
         listed = self._listed[name] = {one.symbol: one for one in answer.found.instruments}
-        self.absent[name] = {}
-        for symbol in venue.symbols:
-            if symbol not in listed:
-                words = self.absent[name][symbol] = absent(name, symbol, answer.found.instruments)
-                log.warning("market.unknown", venue=name, symbol=symbol, says=words, left_out=answer.now)
-            elif not listed[symbol].active:
-                log.warning("market.not_trading", venue=name, symbol=symbol)
+        unknown = [symbol for symbol in venue.symbols if symbol not in listed]
+        self.absent[name] = {symbol: absent(name, symbol, answer.found.instruments) for symbol in unknown}
+        self._asleep[name] = [symbol for symbol in venue.symbols if symbol in listed and not listed[symbol].active]
+        for symbol, words in self.absent[name].items():
+            log.warning("market.unknown", venue=name, symbol=symbol, says=words, left_out=answer.now)
+        for symbol in self._asleep[name]:
+            log.warning("market.not_trading", venue=name, symbol=symbol)
 
     def native(self, venue: str, symbol: str) -> str | None:
         """The venue's name for the symbol; None where the venue has just said that it has no such market."""
@@ -208,15 +221,14 @@ class Directory:
         return {"venues": {name: self._status(name, answer) for name, answer in self._answers.items()}}
 
     def _status(self, name: str, answer: Answer) -> Mapping[str, Any]:
-        found, listed = answer.found, self._listed.get(name, {})
-        symbols = self._settings.venues[name].symbols
+        found = answer.found
         return {
             "source": "venue" if answer.now else "kept" if found is not None else "none",
             "asked": None if found is None else rfc3339(found.asked),
-            "listed": len(listed),
+            "listed": len(self._listed.get(name, ())),
             "trouble": answer.trouble or None,
             "unknown": self.absent.get(name, {}),
-            "not_trading": [symbol for symbol in symbols if symbol in listed and not listed[symbol].active],
+            "not_trading": self._asleep.get(name, []),
         }
 
     def trouble(self) -> str | None:

@@ -118,6 +118,9 @@ class IngestSettings(BaseModel):
         description="Seconds reading from the venues waits while storage or the bus takes no more; then only the "
         "extremes of each market are kept until it does, and what was left out is declared.",
     )
+    markets_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for markets that administrators added or removed."
+    )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
     )

@@ -106,6 +106,7 @@ class Ingest:
         self._away = StayAway(None if folder is None else folder / "stay_away.json", clock)
         self._maker: VenueMaker | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._began = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
@@ -152,6 +153,7 @@ class Ingest:
                 connections=connections,
             )
             self._group = group
+            self._began.set()
             await self.add(self._markets, self._marks)
             await self._watch_over(group)
 
@@ -186,22 +188,26 @@ class Ingest:
             for feed in live.venue.feeds.values():
                 yield feed, is_read
 
-    async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
+    async def add(
+        self, markets: Sequence[Market], marks: Mapping[int, Mark], settings: IngestSettings | None = None
+    ) -> None:
         """Listen to these too, from where their stored trades end; those listened to already are left alone.
 
-        The connections that stand take them up as far as the venue's limits allow.
+        The connections that stand take them up as far as the venue's limits allow. Waits for `run` to have begun.
+        `settings`: for venues that had none at the start.
         """
+        await self._began.wait()
         if self._maker is None or self._group is None:
-            raise RuntimeError("run() comes before add()")
+            raise RuntimeError("run() has made them")
         gaps = await self._ledgers()
-        for name, settings in self._settings.venues.items():
+        for name, venue in {**(settings or self._settings).venues, **self._settings.venues}.items():
             live = next((one for one in self.venues if one.venue.id == name), None)
             known = live.venue.feeds if live is not None else {}
             new = [market for market in markets if market.venue == name and market.id not in known]
-            if not settings.enabled or not new:
+            if not new:
                 continue
             if live is None:
-                live = self._maker.make(name, settings)
+                live = self._maker.make(name, venue)
                 self.venues.append(live)
             if self._suspects is not None:
                 for market in new:
@@ -213,11 +219,6 @@ class Ingest:
                 self._group.create_task(
                     self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
                 )
-
-    @property
-    def is_running(self) -> bool:
-        """Whether markets may be added."""
-        return self._maker is not None
 
     def remove(self, markets: Collection[int]) -> None:
         """Listen to these no more."""
