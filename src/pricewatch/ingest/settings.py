@@ -120,7 +120,7 @@ class IngestSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transport: Literal["websockets", "aiohttp"] = Field(
-        default="websockets", description="WebSocket client library for the venues."
+        default="aiohttp", description="WebSocket client library for the venues."
     )
     compression: bool = Field(default=False, description="Whether to offer permessage-deflate to the venues.")
     max_frame: int = Field(default=10 * 1024 * 1024, ge=1024, description="Largest frame accepted, in bytes.")
@@ -133,6 +133,9 @@ class IngestSettings(BaseModel):
         ge=0,
         description="Seconds reading from the venues waits while storage or the bus takes no more; then only the "
         "extremes of each market are kept until it does, and what was left out is declared.",
+    )
+    markets_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for markets that administrators added or removed."
     )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
