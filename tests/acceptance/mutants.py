@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
 import random
 import time
 import zlib
@@ -57,6 +58,18 @@ class Outcome(NamedTuple):
     """Seconds of processor time from taking a frame to asking for the next."""
     growth: int
     """Bytes."""
+
+    def check(self) -> None:
+        """What the service promises of any frame."""
+        assert self.frames == self.given
+        assert self.received == self.trades
+        assert self.received == self.offered + self.duplicates + sum(self.rejected.values())
+        assert self.offered == len(self.sunk)
+        assert all(math.isfinite(one.price) and one.price > 0 for one in self.sunk)
+        assert all(math.isfinite(one.size) and one.size >= 0 for one in self.sunk)
+        assert self.slowest < 0.05
+        assert self.growth < 50_000_000
+        assert self.unusable > 0 < self.offered + self.duplicates
 
     def line(self) -> str:
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
@@ -158,7 +171,15 @@ def _values(luck: random.Random, raw: bytes) -> bytes:
     new = luck.choice(
         ["[" * deep + "]" * deep, '{"a":' * deep + "1" + "}" * deep, "[" * deep]
         if kind == 3
-        else ["9" * long, f"1e{'9' * min(long, 500)}", "0." + "3" * long, f'"{"9" * long}"', "NaN", "-Infinity", "1e300"]
+        else [
+            "9" * long,
+            f"1e{'9' * min(long, 500)}",
+            "0." + "3" * long,
+            f'"{"9" * long}"',
+            "NaN",
+            "-Infinity",
+            "1e300",
+        ]
     )
     return text(value).replace(text(mark), new).encode()
 
@@ -333,4 +354,3 @@ async def spoil(venue: str, source: Source, count: int, seed: int) -> Outcome:
         supply.slowest,
         growth,
     )
-

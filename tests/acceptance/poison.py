@@ -89,14 +89,13 @@ class Compared(NamedTuple):
     def worst(self) -> float:
         """The largest difference of a score, as a share of the clean one."""
         assert self.clean.scores.keys() == self.poisoned.scores.keys()
-        return max(
-            abs(self.poisoned.scores[name] - score) / abs(score) for name, score in self.clean.scores.items()
-        )
+        return max(abs(self.poisoned.scores[name] - score) / abs(score) for name, score in self.clean.scores.items())
 
     def line(self) -> str:
+        rejected = {str(reason): count for reason, count in self.poisoned.rejected.items()}
         return (
             f"{self.trades} trades and {sum(self.put.values())} wrong ones ({dict(self.put)}): "
-            f"rejected { {str(reason): count for reason, count in self.poisoned.rejected.items()} }, flagged {self.poisoned.flagged}; "
+            f"rejected {rejected}, flagged {self.poisoned.flagged}; "
             f"{sum(self.clean.said().values())} signals in the clean run, "
             f"{sum((self.poisoned.said() - self.clean.said()).values())} more and "
             f"{sum((self.clean.said() - self.poisoned.said()).values())} fewer unflagged ones in the poisoned, "
@@ -211,4 +210,3 @@ def compared(count: int, seed: int) -> Compared:
     """So many ordinary trades, with and without one wrong one to a hundred."""
     put: Counter[str] = Counter()
     return Compared(virtually(_run(count, seed, None)), virtually(_run(count, seed, put)), put, count)
-

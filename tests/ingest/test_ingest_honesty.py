@@ -144,9 +144,9 @@ def test_days_of_forced_closes_leave_no_gap(monkeypatch: pytest.MonkeyPatch, wor
         async with running(ingest):
             await asyncio.sleep(5.0)
             while loop.time() < days * 24 * HOUR:
-                for native in said:
-                    said[native] += 1
-                    trade = {"type": "trade", "name": native, "key": said[native], "at": VirtualClock().now()}
+                for native, before in said.items():
+                    said[native] = before + 1
+                    trade = {"type": "trade", "name": native, "key": before + 1, "at": VirtualClock().now()}
                     for line in lines.open:
                         if native in line.natives:
                             line.say(json.dumps(trade))
