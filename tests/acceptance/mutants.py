@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import math
@@ -19,12 +20,13 @@ from unittest import mock
 import psutil
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from tests.acceptance.virtual import START
 from tests.exchanges.cases import Frame, cases
 from tests.ingest.conftest import Collected, MemoryGaps, StillClock, running
 
 from benchmarks import plain
 from pricewatch.domain.errors import BadData
-from pricewatch.domain.market import Market, Trade
+from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.exchanges.base import BadTrade, Exchange, Output
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.ingest.settings import IngestSettings, VenueSettings
@@ -105,8 +107,25 @@ def sources(venue: str, shared: Path | None) -> list[Source]:
         frames = [plain.frame(line) for line in lines]
         # Bitfinex numbers its channels in its answers: without them nothing else means anything.
         answers = [frame for frame in frames if isinstance(frame, str) and '"event":"subscribed"' in frame]
-        found.append(_recorded(case.greeting, natives, answers, frames[:_MOST_RECORDED]))
+        ours, others = _sorted(venue, natives, frames)
+        some = [*ours[:_MOST_RECORDED], *others[: min(len(ours), _MOST_RECORDED)]]
+        found.append(_recorded(case.greeting, natives, answers, some))
     return found
+
+
+def _sorted(venue: str, natives: Iterable[str], frames: Sequence[Frame]) -> tuple[list[Frame], list[Frame]]:
+    """The frames that hold trades or quotes, and those of channels that nobody asks for: mostly order books."""
+    kind = EXCHANGES[venue]
+    exchange = kind([Market(n, venue, f"M{n}-USD", native, kind.step) for n, native in enumerate(sorted(natives), 1)])
+    exchange.subscribe(exchange.expected())
+    ours: list[Frame] = []
+    others: list[Frame] = []
+    for frame in frames:
+        out: list[Output] = []
+        with contextlib.suppress(BadData):
+            exchange.receive(frame, START, out)
+        (ours if any(isinstance(one, Trade | Quote) for one in out) else others).append(frame)
+    return ours, others
 
 
 def _recorded(

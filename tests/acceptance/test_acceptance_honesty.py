@@ -16,7 +16,7 @@ from pricewatch.exchanges.registry import EXCHANGES
 
 
 async def spoilt(venue: str, shared: Path | None) -> list[mutants.Outcome]:
-    return [await mutants.spoil(venue, source, 300, 1) for source in mutants.sources(venue, shared)]
+    return [await mutants.spoil(venue, source, 500, 1) for source in mutants.sources(venue, shared)]
 
 
 @pytest.mark.parametrize("venue", sorted(EXCHANGES))
