@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--quick]`: figures beside a reference of the same run."""
+"""`python -m benchmarks [NAME …] [--quick] [--runs N]`: figures beside a reference of the same run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, decoding, evaluation, pipeline
+from benchmarks import captures, cost, decoding, evaluation, peers, pipeline
 from benchmarks.machine import describe, fsync_p99
+from pricewatch.telemetry.logs import configure
+from pricewatch.telemetry.settings import LogSettings
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -26,6 +28,10 @@ def _frames(*, quick: bool) -> list[Table]:
     return [("frames: from a frame to a checked trade", decoding.HEAD, decoding.run(quick=quick))]
 
 
+def _peers(*, quick: bool) -> list[Table]:
+    return [("peers: frame to tick, beside cryptofeed and ccxt", peers.HEAD, peers.run(quick=quick))]
+
+
 def _engine(*, quick: bool) -> list[Table]:
     return [
         ("engine: one trade, however many rules sleep", evaluation.HEAD, evaluation.run(quick=quick)),
@@ -33,22 +39,30 @@ def _engine(*, quick: bool) -> list[Table]:
     ]
 
 
-def _latency(*, quick: bool) -> list[Table]:
-    rows = pipeline.run_latency(quick=quick, say=_say)
+def _cost(*, quick: bool) -> list[Table]:
+    return [("cost: CPU by stage", cost.HEAD, cost.run(quick=quick, say=_say))]
+
+
+def _latency(*, quick: bool, runs: int) -> list[Table]:
+    rows = pipeline.run_latency(quick=quick, runs=runs, say=_say)
     return [("latency: frame received, signal durable, written to 100 sockets", pipeline.LATENCY_HEAD, rows)]
 
 
-def _pipeline(*, quick: bool) -> list[Table]:
-    return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, say=_say))]
+def _pipeline(*, quick: bool, runs: int) -> list[Table]:
+    return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, say=_say))]
 
 
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
+    "peers": _peers,
     "engine": _engine,
+    "cost": _cost,
     "latency": _latency,
     "pipeline": _pipeline,
 }
+REPEATED = frozenset({"latency", "pipeline"})
+"""What depends on the machine's mood: these can be run several times."""
 
 
 def _show(table: Table) -> None:
@@ -66,16 +80,23 @@ def main(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"any of {', '.join(BENCHMARKS)}; all by default")
     parser.add_argument("--quick", action="store_true", help="a smoke run: its figures mean nothing")
+    parser.add_argument(
+        "--runs", type=int, default=1, metavar="N", help=f"so many runs of {', '.join(sorted(REPEATED))}: medians"
+    )
     options = parser.parse_args(words)
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    if options.runs < 1:
+        parser.error(f"--runs is {options.runs}: at least 1")
     print(describe())
     print(f"fsync p99: {fsync_p99(Path(tempfile.gettempdir())):.1f} ms")
     for name in options.names or list(BENCHMARKS):
-        for table in BENCHMARKS[name](quick=options.quick):
+        more = {"runs": options.runs} if name in REPEATED else {}
+        for table in BENCHMARKS[name](quick=options.quick, **more):
             _show(table)
 
 
 if __name__ == "__main__":
+    configure(LogSettings(level="warning"))
     main(sys.argv[1:])

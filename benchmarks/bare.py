@@ -36,15 +36,15 @@ async def receive(library: Library, url: str, span: float) -> dict[str, float]:
         return {"rate": count / passed, "cpu": 100 * (time.process_time() - cpu) / passed}
 
 
-async def blast(count: int) -> None:
-    """Send the same frames over and over to whoever connects, as fast as they are read."""
+async def blast(count: int, pause: float = 0.0) -> None:
+    """Send the same frames over and over to whoever connects: as fast as they are read, or with pauses between."""
     whole = b"".join(framed(frame) for frame in made("binance", count, ("M0001-USDT",)).frames)
 
     async def pour(socket: ServerConnection) -> None:
         while not socket.transport.is_closing():
             if socket.transport.get_write_buffer_size() < len(whole):
                 socket.transport.write(whole)
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
 
     async with serve(pour, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         port = next(iter(server.sockets)).getsockname()[1]
@@ -53,10 +53,12 @@ async def blast(count: int) -> None:
         await asyncio.Event().wait()
 
 
-def fastest(library: Library, span: float) -> dict[str, float]:
-    """The library's highest rate."""
+def blasted(library: Library, span: float, together: int) -> dict[str, float]:
+    """The library's highest rate; with so many frames `together`, 2 ms apart, what it takes for them."""
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.bare", "blast"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "benchmarks.bare", "blast", str(together)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as sender:
         assert sender.stdout is not None
         try:
@@ -67,8 +69,12 @@ def fastest(library: Library, span: float) -> dict[str, float]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "blast":
-        asyncio.run(blast(500))
+        together_ = int(sys.argv[2])
+        asyncio.run(blast(together_, 0.002) if together_ else blast(500))
     else:
         chosen, span_ = cast("Library", sys.argv[1]), float(sys.argv[3])
-        result = asyncio.run(receive(chosen, sys.argv[2], span_)) if sys.argv[2] else fastest(chosen, span_)
+        if sys.argv[2]:
+            result = asyncio.run(receive(chosen, sys.argv[2], span_))
+        else:
+            result = blasted(chosen, span_, int(sys.argv[4]) if len(sys.argv) > 4 else 0)
         sys.stdout.write(json.dumps(result) + "\n")

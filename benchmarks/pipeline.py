@@ -7,12 +7,14 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import msgspec
 
 from benchmarks import rig
+from benchmarks.machine import median
 from benchmarks.naive import NaiveRule, NaiveService
 from benchmarks.rig import Load, Outcome
 from benchmarks.source import made
@@ -41,27 +43,46 @@ def _load(*, quick: bool, rate: float) -> Load:
     return Load(rate=rate)
 
 
-def run_latency(*, quick: bool, say: Say) -> list[list[str]]:
-    """Rows by rate: from frame received to signal committed and written to every socket."""
+def run_latency(*, quick: bool, runs: int, say: Say) -> list[list[str]]:
+    """Rows by rate: from frame received to signal committed and written to every socket; medians of the runs."""
     rows = []
     for rate in (1_000.0, 10_000.0):
         # Fewer trades of the same markets: their prices, and so their signals, move as fast.
-        found = rig.run(msgspec.structs.replace(_load(quick=quick, rate=rate), span=2 if quick else 30), say)
+        load = msgspec.structs.replace(_load(quick=quick, rate=rate), span=2 if quick else 30)
+        found = [rig.run(load, say) for _ in range(runs)]
         rows.append(
             [
-                f"{found.rate:,.0f}",
-                f"{found.signals}",
-                *(f"{value:.1f} ms" for value in (*found.written, *found.read, found.fsync)),
-                f"{found.starved:.1f} %",
+                f"{median([one.rate for one in found]):,.0f}",
+                f"{median([one.signals for one in found]):.0f}",
+                *(_over(found, partial(_part, "written", at), "{:.1f} ms") for at in (0, 1)),
+                *(_over(found, partial(_part, "read", at), "{:.1f} ms") for at in (0, 1)),
+                _over(found, lambda one: one.fsync, "{:.1f} ms"),
+                _over(found, lambda one: one.starved, "{:.1f} %"),
             ]
         )
     return rows
 
 
-def run(*, quick: bool, say: Say) -> list[list[str]]:
+def _part(name: str, at: int, outcome: Outcome) -> float:
+    value: float = getattr(outcome, name)[at]
+    return value
+
+
+def _over(found: list[Outcome], figure: Callable[[Outcome], float], form: str) -> str:
+    """The median of the runs, and how far they lie apart."""
+    values = [figure(one) for one in found]
+    if len(values) == 1:
+        return form.format(values[0])
+    return f"{form.format(median(values))} ({form.format(min(values))} to {form.format(max(values))})"
+
+
+def run(*, quick: bool, runs: int, say: Say) -> list[list[str]]:
     """Rows: what, figure."""
     load = _load(quick=quick, rate=10_000.0)
-    found = rig.run(load, say)
+    found = []
+    for number in range(1, runs + 1):
+        say(f"run {number} of {runs}")
+        found.append(rig.run(load, say))
     say("the bare client library")
     with tempfile.TemporaryDirectory(prefix="pw-bench-") as folder:
         bare = {library: _bare(load, library, Path(folder)) for library in _LIBRARIES}
@@ -72,28 +93,60 @@ def run(*, quick: bool, say: Say) -> list[list[str]]:
 
 
 def _rows(
-    load: Load, found: Outcome, bare: dict[str, dict[str, float]], most: dict[str, dict[str, float]], naive: float
+    load: Load,
+    found: list[Outcome],
+    bare: dict[str, dict[str, float]],
+    most: dict[str, dict[str, float]],
+    naive: float,
 ) -> list[list[str]]:
-    ours = 10_000 * found.service / found.rate
-    per_second = found.signals / load.span
+    ours = median([_micros(one) for one in found])
+    shape = f"{load.markets} markets, {load.rules:,} rules each, {load.subscribers} subscribers, {load.span:g} s"
+
+    def row(what: str, figure: Callable[[Outcome], float], form: str) -> list[str]:
+        return [what, _over(found, figure, form)]
+
     rows = [
-        ["load", f"{load.markets} markets, {load.rules:,} rules each, {load.subscribers} subscribers, {load.span:g} s"],
-        ["trades/s received", f"{found.rate:,.0f}"],
+        ["load", f"{shape}; {len(found)} {'run' if len(found) == 1 else 'runs: median (least to most)'}"],
+        row("trades/s received", lambda one: one.rate, "{:,.0f}"),
         [
-            "trades received / stored / duplicates / rejected / holes",
-            f"{found.received:,} / {found.stored:,} / {found.duplicates} / {found.rejected} / {found.gaps}",
+            "trades received / stored / duplicates / rejected / holes, all runs",
+            " / ".join(
+                f"{sum(getattr(one, name) for one in found):,}"
+                for name in ("received", "stored", "duplicates", "rejected", "gaps")
+            ),
         ],
-        ["signals", f"{found.signals:,} ({per_second:.0f}/s), all read by all: {'yes' if found.complete else 'NO'}"],
-        ["service, of one core", f"{found.service:.1f} % ({ours:.1f} µs a trade)"],
-        ["PostgreSQL, of one core", f"{found.postgres:.1f} %"],
-        ["simulator, of one core", f"{found.simulator:.1f} %"],
-        ["frame received to signal written to all, p50 / p99", _pair(found.written)],
-        ["frame received to signal read in another process, p50 / p99", _pair(found.read)],
-        ["event loop late, mean / worst; times over 50 ms", f"{_pair(found.late)}; {found.stalls}"],
-        ["service waited for a core, of the time", f"{found.starved:.1f} %"],
-        ["fsync p99 of the disk", f"{found.fsync:.1f} ms"],
-        ["memory, service / PostgreSQL", f"{found.memory:.0f} MiB / {found.postgres_memory:.0f} MiB"],
-        ["bulk load of the rules / start until all are taken up", f"{found.loading:.1f} s / {found.starting:.1f} s"],
+        [
+            "signals a second; all read by all",
+            (
+                f"{_over(found, lambda one: one.signals / load.span, '{:.0f}')}; "
+                f"{'yes' if all(one.complete for one in found) else 'NO'}"
+            ),
+        ],
+        row("service, of one core", lambda one: one.service, "{:.1f} %"),
+        row("the same, a trade", _micros, "{:.1f} µs"),
+        row("PostgreSQL, of one core", lambda one: one.postgres, "{:.1f} %"),
+        row("simulator, of one core", lambda one: one.simulator, "{:.1f} %"),
+        row("subscribers, of one core", lambda one: one.subscribers, "{:.1f} %"),
+        *(
+            row(f"frame received to signal written to all, {name}", partial(_part, "written", at), "{:.1f} ms")
+            for at, name in enumerate(("p50", "p99", "worst"))
+        ),
+        *(
+            row(f"frame received to signal read in another process, {name}", partial(_part, "read", at), "{:.1f} ms")
+            for at, name in enumerate(("p50", "p99"))
+        ),
+        row("event loop late, mean", partial(_part, "late", 0), "{:.1f} ms"),
+        row("event loop late, worst", partial(_part, "late", 1), "{:.1f} ms"),
+        row("times over 50 ms", lambda one: one.stalls, "{:.0f}"),
+        row("late but for waits for a core, worst", partial(_part, "own", 0), "{:.1f} ms"),
+        row("times over 50 ms", partial(_part, "own", 1), "{:.0f}"),
+        row("service waited for a core, of the time", lambda one: one.starved, "{:.1f} %"),
+        row("stolen from the machine, of its core time", lambda one: one.stolen, "{:.1f} %"),
+        row("fsync p99 of the disk", lambda one: one.fsync, "{:.1f} ms"),
+        row("memory, service", lambda one: one.memory, "{:.0f} MiB"),
+        row("memory, PostgreSQL", lambda one: one.postgres_memory, "{:.0f} MiB"),
+        row("bulk load of the rules", lambda one: one.loading, "{:.1f} s"),
+        row("start until all are taken up", lambda one: one.starting, "{:.1f} s"),
     ]
     for library, alone in bare.items():
         one = 10_000 * alone["cpu"] / alone["rate"]
@@ -112,8 +165,8 @@ def _rows(
     return rows
 
 
-def _pair(values: tuple[float, float]) -> str:
-    return f"{values[0]:.1f} ms / {values[1]:.1f} ms"
+def _micros(one: Outcome) -> float:
+    return 10_000 * one.service / one.rate
 
 
 def _bare(load: Load, library: str, folder: Path) -> dict[str, float]:

@@ -138,6 +138,16 @@ def hyperliquid(lines: Iterable[Line]) -> Counts:
     return Counts({row["coin"] for row in trades}, len(trades), 0)
 
 
+def okx(lines: Iterable[Line]) -> Counts:
+    pushed = [one for one in received(lines) if "data" in one]
+    natives = {one["arg"]["instId"] for one in pushed}
+    rows = {
+        channel: sum(len(one["data"]) for one in pushed if one["arg"]["channel"] == channel)
+        for channel in ("trades", "tickers")
+    }
+    return Counts(natives, rows["trades"], rows["tickers"])
+
+
 RECORDINGS: dict[str, tuple[str, Count]] = {
     "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
     "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
@@ -149,6 +159,7 @@ RECORDINGS: dict[str, tuple[str, Count]] = {
     "htx/htx-20210417T164750Z-a.jsonl.gz": ("htx", htx),
     "hyperliquid/hyperliquid-btcusd-20250126T191403Z.jsonl.gz": ("hyperliquid", hyperliquid),
     "kucoin/kucoin-20210425T191846Z.jsonl.gz": ("kucoin", kucoin),
+    "okx/okx-20220513T162705Z.jsonl.gz": ("okx", okx),
     "upbit/upbit-20210417T165103Z.jsonl.gz": ("upbit", upbit),
 }
 """Recording -> the venue whose adapter reads it, and its count."""

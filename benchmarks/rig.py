@@ -49,7 +49,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     subscribers: int = 100
     warm_up: float = 10.0
     span: float = 60.0
-    transport: str = "websockets"
+    transport: str = "aiohttp"
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -74,15 +74,20 @@ class Outcome(msgspec.Struct, kw_only=True):
     postgres: float
     simulator: float
     subscribers: float
-    written: tuple[float, float]
-    """p50 and p99 from frame received to written to every socket, as `/status` says, since the start."""
+    written: tuple[float, float, float]
+    """p50, p99 and worst from frame received to written to every socket, as `/status` says, over the span."""
     read: tuple[float, float]
     """p50 and p99 from frame received to read by a subscriber in its own process, over the span."""
     late: tuple[float, float]
-    """Mean and worst lateness of the event loop since it started."""
+    """Mean and worst lateness of the event loop over the span."""
     stalls: int
+    """How often it was late by more than 50 ms."""
+    own: tuple[float, int]
+    """Worst and stalls again, but for the time it was let no core."""
     starved: float
     """Per cent of the span in which the service's loop could have run but had to wait for a core."""
+    stolen: float
+    """Per cent of the span's core time the machine itself was not let run (steal)."""
     memory: float
     postgres_memory: float
     fsync: float
@@ -161,12 +166,13 @@ def _measure(
     say(f"measuring for {load_.span:g} s")
     _tell(crowd, "begin")
     before, clock = _snapshot(service, simulator, crowd), time.perf_counter()
-    queued = _queued(service.pid)
+    queued, stolen = _queued(service.pid), psutil.cpu_times()
     first = status(port)
     time.sleep(load_.span)
     last = status(port)
     after, passed = _snapshot(service, simulator, crowd), time.perf_counter() - clock
     starved = 100 * (_queued(service.pid) - queued) / passed
+    lost = getattr(psutil.cpu_times(), "steal", 0.0) - getattr(stolen, "steal", 0.0)
     _tell(crowd, "end")
     told = _hear(crowd)
     shares = {name: 100 * (after[name] - before[name]) / passed for name in before}
@@ -175,7 +181,8 @@ def _measure(
     simulator.terminate()
     simulator.wait(20)
     final = _settle(port)
-    latency = last["parts"]["gateway"]["signal_latency_seconds"]
+    latency = last["parts"]["gateway"]["signal_latency_seconds"]["recent"]
+    loop = last["parts"]["loop"]["recent"]
     counted = _venue(final)["counters"]
     return Outcome(
         load=load_,
@@ -192,11 +199,13 @@ def _measure(
         postgres=shares["postgres"],
         simulator=shares["simulator"],
         subscribers=shares["subscribers"],
-        written=(1000 * (latency["p50"] or 0.0), 1000 * (latency["p99"] or 0.0)),
+        written=(1000 * (latency["p50"] or 0.0), 1000 * (latency["p99"] or 0.0), 1000 * (latency["worst"] or 0.0)),
         read=(told["p50_ms"], told["p99_ms"]),
-        late=(last["parts"]["loop"]["mean_ms"], last["parts"]["loop"]["worst_ms"]),
-        stalls=last["parts"]["loop"]["stalls"],
+        late=(loop["mean_ms"], loop["worst_ms"]),
+        stalls=loop["stalls"],
+        own=(loop["own_worst_ms"], loop["own_stalls"]),
         starved=starved,
+        stolen=100 * lost / passed / (os.cpu_count() or 1),
         memory=memory,
         postgres_memory=server,
         fsync=fsync,
@@ -374,12 +383,14 @@ def _configure(load_: Load, folder: Path, venues: dict[str, str]) -> tuple[Path,
     path.write_text(
         f"""[app]
 data = "{folder / "data"}"
+recent = {load_.span}
 
 [log]
 format = "json"
 
 [gateway]
 port = {port}
+recent = {load_.span}
 
 [ingest]
 backfill_candles = 0

@@ -41,6 +41,9 @@ class AppSettings(BaseModel):
         default=_ROLES, description="Which parts this process runs: ingest, engine, gateway, delivery, training."
     )
     drain_timeout: float = Field(default=10.0, gt=0, description="Seconds a stop may take before it is cut short.")
+    recent: float = Field(
+        default=60.0, gt=0, le=3_600, description="Seconds that `recent` covers where /status tells of the event loop."
+    )
 
 
 class Settings(BaseSettings):

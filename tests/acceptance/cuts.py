@@ -50,6 +50,8 @@ class Outcome(NamedTuple):
     caught_up: float
     """Seconds from the venue's last trade until everything was stored or declared."""
     disturbances: Counter[str]
+    away: float = 0.0
+    """Seconds from kills of the service until it was ready again."""
 
     def expected(self, market: str) -> list[int]:
         """The ids from the first one that was seen live."""
@@ -93,7 +95,7 @@ class Outcome(NamedTuple):
         doubled = stored - len({(one.market, one.key) for one in self.left.prints})
         return (
             f"{dict(self.disturbances)}: {sent} trades sent, {stored} stored, {declared} in open gaps, {doubled} "
-            f"doubled, {sent - stored - declared} lost; caught up {self.caught_up:.1f} s after the last trade"
+            f"doubled, {sent - stored - declared} lost; the service was away for {self.away:.0f} s, caught up {self.caught_up:.1f} s after the last trade"
         )
 
 
@@ -175,14 +177,17 @@ async def battered(size: Size, *, history: bool, seed: int) -> Outcome:
         await rig.start_venue([file], speed=size.speed, mode="runon")
         await rig.ready()
         done: Counter[str] = Counter()
+        away = 0.0
         for share, act in _due(_programme(size, luck)):
 
             async def reached(share: float = share) -> bool:
                 return await _share(rig, size.trades) >= share
 
             await until(reached, within=600, what=f"{share:.0%} of the tape", every=0.02)
+            began = time.monotonic()
             await _act(rig, act)
             done[act] += 1
+            away += time.monotonic() - began if act == "service" else 0.0
         await until(rig.venue_done, within=600, what="the tape has been played", every=0.02)
         ended = time.monotonic()
 
@@ -204,7 +209,7 @@ async def battered(size: Size, *, history: bool, seed: int) -> Outcome:
         await rig.ready()
         assert rig.service is not None
         assert await rig.service.stop() == 0
-        return Outcome(await rig.left(), wanted, caught_up, done)
+        return Outcome(await rig.left(), wanted, caught_up, done, away)
 
 
 def run(size: Size, *, history: bool, seed: int) -> Outcome:

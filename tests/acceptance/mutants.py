@@ -34,6 +34,8 @@ from pricewatch.ingest.worker import Ingest
 
 _MOST_RECORDED = 3_000
 """Frames of one recording that are spoilt."""
+_LIFE = ("ping", "pong", "heartbeat")
+"""Words of what is sent to keep a connection alive: no subscription, and not answered."""
 _WARM = 0.2
 """Share of the frames after which memory is looked at first."""
 
@@ -278,7 +280,7 @@ class _Mouth:
 
     async def send(self, frame: str | bytes) -> None:
         assert isinstance(frame, str)
-        if "pong" not in frame:
+        if not any(word in frame for word in _LIFE):
             self._first += self._source.answer(frame)
             self._asked.set()
 

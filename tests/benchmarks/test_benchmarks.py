@@ -27,3 +27,18 @@ def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         benchmarks.main(["speed"])
     assert "there are captures, frames" in capsys.readouterr().err
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_the_cost_of_each_stage_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    benchmarks.main(["cost", "--quick"])
+    printed = capsys.readouterr().out
+    for stage in ("decode", "models", "commit a signal", "a signal to all sockets", "receive with aiohttp"):
+        assert stage in printed
+
+
+def test_no_run_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        benchmarks.main(["pipeline", "--runs", "0"])
+    assert "at least 1" in capsys.readouterr().err

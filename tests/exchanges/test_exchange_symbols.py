@@ -28,14 +28,18 @@ def test_what_is_no_symbol(text: str) -> None:
     [
         ("binance", "BTCUSD"),
         ("bitfinex", "tBTCUSD"),
+        ("bitget", "BTCUSD"),
         ("bitstamp", "btcusd"),
+        ("bybit", "BTCUSD"),
         ("coinbase", "BTC-USD"),
+        ("cryptocom", "BTC_USD"),
         ("gateio", "BTC_USD"),
         ("gemini", "BTCUSD"),
         ("htx", "btcusd"),
         ("hyperliquid", "BTC/USD"),
         ("kraken", "BTC/USD"),
         ("kucoin", "BTC-USD"),
+        ("okx", "BTC-USD"),
         ("upbit", "USD-BTC"),
     ],
 )

@@ -115,3 +115,21 @@ def test_minutes_are_joined_up_to_an_hour() -> None:
         (160 * MINUTE, 165 * MINUTE),
     ]
     assert list(_ranges([])) == []
+
+
+async def test_candles_of_a_minute_do_not_read_the_whole_day(
+    maintenance: Maintenance, tick_store: TickStore, database: Database
+) -> None:
+    await store(tick_store, *((NOW + at * MINUTE, 5.0, 10 + at) for at in range(600)))
+
+    async def whole_days_read() -> int:
+        await maintenance._database.call(lambda connection: connection.execute("SELECT pg_stat_force_next_flush()"))
+        found: int = await database.fetchval(
+            "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname LIKE 'trade\\_%'"
+        )
+        return found
+
+    before = await whole_days_read()
+    await maintenance._value("rollup", NOW + 9 * MINUTE, NOW + 10 * MINUTE)
+    assert await whole_days_read() == before
+    assert len(await minutes(database)) == 1

@@ -79,7 +79,7 @@ def test_both_flavours_make_the_same_things() -> None:
         found = re.findall(r"CREATE (?:TABLE|UNIQUE INDEX|INDEX|MATERIALIZED VIEW|FUNCTION) (\w+)", text)
         return set(found)
 
-    assert made("plain") - made("timescale") == {"ohlcv_rollup", "candle_1m_bucket"}
+    assert made("plain") - made("timescale") == {"ohlcv_rollup", "candle_1m_bucket", "trade_times"}
     assert made("timescale") - made("plain") == set()
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pricewatch.domain.errors import ConfigError
-from pricewatch.store.spool import Spool, sync
+from pricewatch.store.spool import Spool, delete, sync
 
 Opener = Callable[..., Spool]
 
@@ -103,13 +103,13 @@ def test_acknowledged_segments_go_after_a_while(opener: Opener) -> None:
     for _ in range(60):
         spool.append(1, 1, b"x" * 200)
     spool.acknowledge(spool.read(40), 100.0)
-    spool.clean(104.9)
+    delete(spool.clean(104.9))
     before = len(files(spool))
-    spool.clean(105.0)
+    delete(spool.clean(105.0))
     assert 1 < len(files(spool)) < before
     assert spool.behind == 20
     spool.acknowledge(spool.read(40), 110.0)
-    spool.clean(115.0)
+    delete(spool.clean(115.0))
     assert (files(spool), spool.size, spool.behind) == ([], 0, 0)
     assert spool.append(1, 1, b"y") == 61
     assert numbers(spool) == [61]
@@ -120,7 +120,7 @@ def test_a_slow_trickle_ends_its_segment_in_time(opener: Opener) -> None:
     for second in range(100):
         spool.append(1, 1, b"x")
         spool.acknowledge(spool.read(10), float(second))
-        spool.clean(float(second))
+        delete(spool.clean(float(second)))
     assert len(files(spool)) < 5
     assert spool.size < 2_000
 
@@ -175,7 +175,7 @@ def test_no_frame_is_lost_or_out_of_order(opener: Opener, steps: list[tuple[str,
     """Whatever appending, reading, acknowledging, rewinding and restarting: what is not acknowledged is read."""
     spool = opener(memory=memory)
     spool.acknowledge(spool.read(10**9), 0.0)
-    spool.clean(1e9)
+    delete(spool.clean(1e9))
     begin = spool.last
     sizes: dict[int, int] = {}
     now = 1e9
@@ -191,7 +191,7 @@ def test_no_frame_is_lost_or_out_of_order(opener: Opener, steps: list[tuple[str,
             case "x":
                 spool.unread(spool.read(amount))
             case _:
-                spool.clean(now)
+                delete(spool.clean(now))
     done = spool.acknowledged
     spool.rewind()
     left = []

@@ -17,6 +17,7 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.choices import PostgresMarketBook
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -51,6 +52,7 @@ class Store:
     history: PostgresHistory
     maintenance: Maintenance
     gaps: PostgresGapLedger
+    choices: PostgresMarketBook
     system: PostgresSystemFeed
     models: PostgresModelStore
     journal: PostgresJournal
@@ -94,6 +96,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         history=history,
         maintenance=Maintenance(database, settings.database.ticks, clock, ticks),
         gaps=PostgresGapLedger(database, system),
+        choices=PostgresMarketBook(database),
         system=system,
         models=PostgresModelStore(database),
         journal=PostgresJournal(commits, clock),

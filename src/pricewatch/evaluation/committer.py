@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
 import structlog
@@ -11,8 +13,9 @@ import structlog
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.model import Activation, BarScore, Snapshot
 from pricewatch.domain.rule import StateRow
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.engine.evaluate import Engine
+from pricewatch.engine.state import Transition
 from pricewatch.ports.journal import Change, Claim, Journal, SignalSink
 from pricewatch.ports.models import ModelStore
 
@@ -32,15 +35,24 @@ class Spool(Protocol):
 
 
 class Committer:
-    """Collects what the engine changed and commits it with the cursor.
+    """Collects what the engine changed and commits it with the cursor, a bounded number of changes at a time.
 
-    A change that could not be committed is kept, merged with what came after it, and tried again: nothing is told
-    before its commit, nothing is told twice.
+    What could not be committed is kept, in order, and tried again with what came after it: nothing is told before its
+    commit, nothing is told twice. A burst is told piece by piece; nobody waits for the whole of it.
     """
 
     def __init__(
-        self, engine: Engine, claim: Claim, *, journal: Journal, models: ModelStore, spool: Spool, signals: SignalSink
+        self,
+        engine: Engine,
+        claim: Claim,
+        *,
+        journal: Journal,
+        models: ModelStore,
+        spool: Spool,
+        signals: SignalSink,
+        limit: int = 200,
     ) -> None:
+        """`limit`: changes in one commit; only those of one and the same instant may be more."""
         self._engine = engine
         self._claim = claim
         self._journal = journal
@@ -51,21 +63,23 @@ class Committer:
         self.committed = 0
         self.emitted = 0
         self.down_since: int | None = None
-        self._states: dict[tuple[uuid.UUID, int], StateRow] = {}
-        self._fresh: list[Signal] = []
+        self._limit = limit
+        self._asked = claim.cursor
+        """The newest cursor of any commit tried: one that failed may have been made all the same."""
+        self._waiting: deque[Transition] = deque()
         self._effective: list[tuple[uuid.UUID, int, int]] = []
         self._activations: list[Activation] = []
         self._snapshots: dict[tuple[int, str], Snapshot] = {}
 
     @property
     def waiting(self) -> int:
-        """How many rule changes wait for their commit; states merge, signals do not."""
-        return max(len(self._states), len(self._fresh)) + len(self._engine.transitions)
+        """How many rule changes wait for their commit."""
+        return len(self._waiting) + len(self._engine.transitions)
 
     @property
     def idle(self) -> bool:
         """Whether only the cursor could be committed."""
-        return not (self._engine.transitions or self._states or self._fresh or self._effective or self._activations)
+        return not (self._engine.transitions or self._waiting or self._effective or self._activations)
 
     @property
     def taken_up(self) -> set[tuple[uuid.UUID, int]]:
@@ -87,31 +101,56 @@ class Committer:
 
     async def commit(self, cursor: int, now: Callable[[], int]) -> bool:
         """Commit everything up to `cursor` (all of it evaluated); False when the database is away."""
+        self._waiting.extend(self._engine.transitions)  # at once: what comes while we wait lies beyond `cursor`
+        self._engine.transitions = []
         try:
             while len(self._effective) > _SLICE:
                 await self._commit_taken_up()
         except Unavailable as error:
             return self._is_down(error, now)
-        change = self._collect(cursor)
-        try:
-            self._spool.spool()
-            if self._activations:
-                activations = self._activations[:]
-                await self._models.activate(activations)
-                del self._activations[: len(activations)]  # others may have come meanwhile
-            entries = await self._journal.commit(self._claim, change)
-        except Unavailable as error:
-            return self._is_down(error, now)
-        if self.down_since is not None:
-            log.info("storage.up", seconds=(now() - self.down_since) / 1e6)
-            self.down_since = None
-        self._settle(change)
+        whole = False
+        while not whole:
+            count = self._next_slice()
+            whole = count == len(self._waiting)
+            try:
+                entries = await self._commit_slice(count, cursor if whole else self._cursor_after(count, cursor))
+            except Unavailable as error:
+                return self._is_down(error, now)
+            if self.down_since is not None:
+                log.info("storage.up", seconds=(now() - self.down_since) / 1e6)
+                self.down_since = None
+            if entries:
+                self.emitted += len(entries)
+                self._signals.committed(entries)
+        return True
+
+    def _next_slice(self) -> int:
+        """How many of the changes that wait are committed next: what one input brought about stays together."""
+        waiting = self._waiting
+        count = min(len(waiting), self._limit)
+        while 0 < count < len(waiting) and waiting[count].row.seen == waiting[count - 1].row.seen:
+            count += 1
+        return count
+
+    def _cursor_after(self, count: int, cursor: int) -> int:
+        """Where the cursor stands once the first changes are committed; never back."""
+        return max(self._asked, min(cursor, max(one.row.seen for one in islice(self._waiting, count))))
+
+    async def _commit_slice(self, count: int, cursor: int) -> list[FeedEntry]:
+        self._spool.spool()
+        if self._activations:
+            activations = self._activations[:]
+            await self._models.activate(activations)
+            del self._activations[: len(activations)]  # others may have come meanwhile
+        change = self._change(count, cursor)
+        self._asked = max(self._asked, cursor)
+        entries = await self._journal.commit(self._claim, change)
+        for _ in range(count):
+            self._waiting.popleft()
+        del self._effective[: len(change.effective)]
         self.cursor = cursor
         self.committed += 1
-        if entries:
-            self.emitted += len(entries)
-            self._signals.committed(entries)
-        return True
+        return entries
 
     async def _commit_taken_up(self) -> None:
         """After a bulk import: some of it, where the cursor stands; what the rules brought about comes afterwards."""
@@ -142,26 +181,13 @@ class Committer:
                 self._engine.bar_scores = scores[-100_000:] + self._engine.bar_scores
                 raise
 
-    def _collect(self, cursor: int) -> Change:
-        """One change of all that waits; later states of the same rule and market replace earlier ones."""
-        transitions = self._engine.transitions
-        self._engine.transitions = []
-        for transition in transitions:
+    def _change(self, count: int, cursor: int) -> Change:
+        """The first changes as one; later states of the same rule and market replace earlier ones."""
+        states: dict[tuple[uuid.UUID, int], StateRow] = {}
+        signals: list[Signal] = []
+        for transition in islice(self._waiting, count):
             row = transition.row
-            self._states[row.rule_id, row.market] = row
+            states[row.rule_id, row.market] = row
             if transition.signal is not None:
-                self._fresh.append(transition.signal)
-        return Change(
-            cursor=cursor,
-            states=list(self._states.values()),
-            signals=self._fresh[:],
-            effective=self._effective[:],
-        )
-
-    def _settle(self, change: Change) -> None:
-        """Forget what the change has made durable; what came meanwhile stays."""
-        for row in change.states:
-            if self._states.get((row.rule_id, row.market)) is row:
-                del self._states[row.rule_id, row.market]
-        del self._fresh[: len(change.signals)]
-        del self._effective[: len(change.effective)]
+                signals.append(transition.signal)
+        return Change(cursor=cursor, states=list(states.values()), signals=signals, effective=self._effective[:])

@@ -25,6 +25,9 @@ class EvaluationSettings(BaseModel):
         default=30.0, gt=0, description="Seconds in which every market's models are saved once."
     )
     commit_retry: float = Field(default=0.2, gt=0, description="Seconds before a failed commit is tried again.")
+    commit_changes: int = Field(
+        default=200, ge=1, description="Rule changes in one commit; more of them follow in the next ones."
+    )
     max_uncommitted: int = Field(
         default=10_000, ge=1, description="Rule changes that may wait for the database before evaluation pauses."
     )

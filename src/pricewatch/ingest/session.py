@@ -45,9 +45,9 @@ log = structlog.get_logger(__name__)
 
 _BURST = 200
 """Frames after which others get their turn."""
-_TURN = 0.01
-"""Seconds after which they do, looked at every `_LOOK` frames."""
-_LOOK = 20
+_TURN = 0.003
+"""Seconds after which they do, looked at every `_LOOK` frames: a commit waits for several turns at most."""
+_LOOK = 10
 _SLOW = 0.002
 """Seconds after which a single frame was enough: many rules judged at once, as after a start."""
 

@@ -94,13 +94,33 @@ class VenueSettings(BaseModel):
     )
 
 
+class RecordSettings(BaseModel):
+    """What `pricewatch record` writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = Field(
+        default="", description="Where finished captures go too: s3://bucket/prefix or a folder; empty: nowhere."
+    )
+    keep: bool = Field(default=True, description="Whether a capture stays in its folder once the store has it.")
+    level: int = Field(default=6, ge=1, le=9, description="Compression of captures, 1 (fast) to 9 (small).")
+    flush_interval: float = Field(
+        default=1.0, gt=0, description="Seconds after which what came survives a kill of the process."
+    )
+    upload_retry: float = Field(default=1.0, gt=0, description="Seconds before the first repeat of an upload.")
+    upload_retry_cap: float = Field(default=300.0, gt=0, description="Most seconds between repeats of an upload.")
+    upload_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds uploads may take after the end; the next start does the rest."
+    )
+
+
 class IngestSettings(BaseModel):
     """Section `ingest`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     transport: Literal["websockets", "aiohttp"] = Field(
-        default="websockets", description="WebSocket client library for the venues."
+        default="aiohttp", description="WebSocket client library for the venues."
     )
     compression: bool = Field(default=False, description="Whether to offer permessage-deflate to the venues.")
     max_frame: int = Field(default=10 * 1024 * 1024, ge=1024, description="Largest frame accepted, in bytes.")
@@ -114,6 +134,9 @@ class IngestSettings(BaseModel):
         description="Seconds reading from the venues waits while storage or the bus takes no more; then only the "
         "extremes of each market are kept until it does, and what was left out is declared.",
     )
+    markets_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for markets that administrators added or removed."
+    )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
     )
@@ -122,6 +145,7 @@ class IngestSettings(BaseModel):
     )
     silence: SilenceSettings = Field(default_factory=SilenceSettings, description="When silence is a signal.")
     suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
+    record: RecordSettings = Field(default_factory=RecordSettings, description="Captures (`pricewatch record`).")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {
             "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),

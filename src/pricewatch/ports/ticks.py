@@ -132,6 +132,10 @@ class History(Protocol):
         """Per market the newest trade in the order with `seen <= upto` (neither history nor suspect)."""
         ...
 
+    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
+        """Each market's `limit` newest trades by the venue's time, in their order; nothing for one without any."""
+        ...
+
     async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
         """Trades with `start <= at < end`, oldest first."""
         ...

@@ -61,13 +61,44 @@ async def guard(
     try:
         return task.result()
     except Exception as exc:
-        if (away := unavailable(exc, closed=_gone(connection))) is not None:
+        if (away := unavailable(exc, closed=gone(connection))) is not None:
             raise away from exc
         raise
 
 
+async def guard_held(
+    connection: asyncpg.Connection[Any], work: Callable[[asyncpg.Connection[Any]], Awaitable[T]], *, within: float
+) -> T:
+    """As `guard`, in the caller's own task, for a connection that is given up after any error.
+
+    Cutting the connection ends whatever waits for it, so neither a task of its own nor its turns of the loop are
+    needed: `work` must wait for nothing but the connection.
+    """
+    expired: list[bool] = []
+
+    def expire() -> None:
+        expired.append(True)
+        connection.terminate()
+
+    timer = asyncio.get_running_loop().call_later(within, expire)
+    try:
+        return await work(connection)
+    except asyncio.CancelledError:
+        if not gone(connection):
+            connection.terminate()
+        raise
+    except Exception as exc:
+        if expired:
+            raise Unavailable(f"no answer from the database within {within:g} s") from exc
+        if (away := unavailable(exc, closed=gone(connection))) is not None:
+            raise away from exc
+        raise
+    finally:
+        timer.cancel()
+
+
 async def _abandon(connection: asyncpg.Connection[Any], task: asyncio.Task[Any]) -> None:
-    if not _gone(connection):
+    if not gone(connection):
         connection.terminate()
     task.cancel()
     await asyncio.wait({task}, timeout=1.0)
@@ -75,8 +106,8 @@ async def _abandon(connection: asyncpg.Connection[Any], task: asyncio.Task[Any])
         task.exception()  # looked at, so that nobody complains that nobody did
 
 
-def _gone(connection: asyncpg.Connection[Any]) -> bool:
-    """Also true of a pool's connection that the pool took back when it broke."""
+def gone(connection: asyncpg.Connection[Any]) -> bool:
+    """Whether it is closed; also true of a pool's connection that the pool took back when it broke."""
     try:
         return connection.is_closed()
     except asyncpg.InterfaceError:

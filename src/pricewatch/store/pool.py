@@ -15,7 +15,7 @@ import structlog
 
 from pricewatch.domain.errors import ConfigError, Unavailable
 from pricewatch.store.copyrows import EPOCH_2000
-from pricewatch.store.guard import guard, unavailable
+from pricewatch.store.guard import gone, guard, guard_held, unavailable
 from pricewatch.store.settings import StoreSettings
 from pricewatch.telemetry.metrics import Sample
 
@@ -54,6 +54,7 @@ class Database:
             "idle_in_transaction_session_timeout": str(int(self._settings.idle_in_transaction * 1000)),
             "timezone": "UTC",
             "jit": "off",
+            "max_parallel_workers_per_gather": "0",  # no report takes every core from the trades
         }
         if self._ticks:
             parameters["synchronous_commit"] = "off"
@@ -78,9 +79,9 @@ class Database:
         """
         return Database(self._url, self._settings, size=size, ticks=True)
 
-    def alone(self) -> Database:
+    def alone(self) -> Line:
         """One connection of its own on the same database, still to be opened, for what must not wait for others."""
-        return Database(self._url, self._settings, size=1)
+        return Line(self._url, self._settings)
 
     async def close(self) -> None:
         """Close every connection, by force where one does not go; doing so twice is fine."""
@@ -118,8 +119,7 @@ class Database:
         """
         self._calls += 1
         try:
-            async with self._connection() as connection:
-                result = await guard(connection, work, within=within or self._settings.call_timeout)
+            result = await self._do(work, within or self._settings.call_timeout)
         except Unavailable as exc:
             self._failed(exc)
             raise
@@ -170,6 +170,10 @@ class Database:
         yield Sample("calls", self._calls, help="Calls made")
         yield Sample("failures", self._failures, help="Calls that found the database away or too slow")
 
+    async def _do(self, work: Callable[[Connection], Awaitable[T]], within: float) -> T:
+        async with self._connection() as connection:
+            return await guard(connection, work, within=within)
+
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
         pool = self._pool
@@ -200,6 +204,48 @@ class Database:
         if self._trouble is None:
             log.warning("database.lost", where=self._where, error=str(error))
         self._trouble = f"{self._where}: {error}"
+
+
+class Line(Database):
+    """One connection, held: a call takes it without asking the pool, and its answer comes in one turn of the loop.
+
+    Calls wait for each other. After any error the connection goes back to the pool, which makes it clean or new.
+    """
+
+    def __init__(self, url: str, settings: StoreSettings | None = None) -> None:
+        super().__init__(url, settings, size=1)
+        self._turn = asyncio.Lock()
+        self._held: Any = None
+
+    async def close(self) -> None:
+        """As the pool's; what is under way is not waited for."""
+        await self._give_back()
+        await super().close()
+
+    async def _do(self, work: Callable[[Connection], Awaitable[T]], within: float) -> T:
+        async with self._turn:
+            connection = await self._take()
+            try:
+                return await guard_held(connection, work, within=within)
+            except BaseException:
+                await self._give_back()
+                raise
+
+    async def _take(self) -> Connection:
+        pool = self._pool
+        if pool is None:
+            raise Unavailable("the database is closed")
+        if self._held is not None and gone(self._held):
+            await self._give_back()
+        if self._held is None:
+            self._held = await self._acquire(pool)
+        held: Connection = self._held
+        return held
+
+    async def _give_back(self) -> None:
+        held, self._held = self._held, None
+        if held is not None and self._pool is not None:
+            await _release(self._pool, held)
 
 
 async def _release(pool: asyncpg.Pool[Any], connection: Any) -> None:

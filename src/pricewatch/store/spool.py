@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +56,18 @@ class Spool:
     lost its last moments. Memory is bounded by `memory`; the rest is read back from the files.
     """
 
-    def __init__(self, folder: Path, *, segment_size: int, cap: int, keep: float, memory: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_size: int,
+        cap: int,
+        keep: float,
+        memory: int,
+        given_up: Callable[[Frame], None] | None = None,
+    ) -> None:
+        """`given_up` is told of every frame that goes at the cap without having been acknowledged."""
+        self._given_up = given_up
         self._folder = folder
         self._segment_size = segment_size
         self._cap = cap
@@ -177,18 +188,23 @@ class Spool:
         self._unsynced = False
         return [os.open(self._folder, os.O_RDONLY), *(os.dup(one.descriptor) for one in list(self._segments)[-2:])]
 
-    def clean(self, now: float) -> None:
-        """Delete segments whose last frame was acknowledged `keep` seconds ago; end the newest in time for that."""
+    def clean(self, now: float) -> list[Path]:
+        """Let go of segments whose last frame was acknowledged `keep` seconds ago; end the newest in time for that.
+
+        Returns their files, for `delete`; one that is left behind is only read again.
+        """
         if self._segments:
             newest = self._segments[-1]
             if newest.opened is None:
                 newest.opened = now
             newest.sealed = newest.sealed or now - newest.opened > 2 * self._keep
+        gone = []
         while self._segments:
             oldest = self._segments[0]
             if oldest.emptied is None or now - oldest.emptied < self._keep or oldest.last >= self._next:
-                return
-            self._delete_oldest()
+                break
+            gone.append(self._drop_oldest())
+        return gone
 
     # -- within -----------------------------------------------------------------------------------------------------
 
@@ -198,22 +214,28 @@ class Spool:
             oldest = self._segments[0]
             if oldest.rows:
                 self.dropped += oldest.rows
+                self._tell(oldest)
                 log.error("spool.dropped", rows=oldest.rows, reason="cap", first=oldest.first, last=oldest.last)
             self.acknowledged = max(self.acknowledged, oldest.last)
-            self._delete_oldest()
+            delete([self._drop_oldest()])
         newest = self._segments[-1] if self._segments else None
         if newest is None or newest.sealed or newest.size + size > self._segment_size:
             newest = _Segment(self._folder / f"{self.last + 1:020d}.spool", self.last + 1)
             self._segments.append(newest)
         return newest
 
-    def _delete_oldest(self) -> None:
+    def _tell(self, segment: _Segment) -> None:
+        if self._given_up is not None:
+            for frame, _ in _frames(segment.descriptor, 0, segment.size, since=self.acknowledged + 1):
+                self._given_up(frame)
+
+    def _drop_oldest(self) -> Path:
         oldest = self._segments.popleft()
         self._size -= oldest.size
         os.close(oldest.descriptor)
-        oldest.path.unlink(missing_ok=True)
         if self._next <= oldest.last:
             self._seek(oldest.last + 1)
+        return oldest.path
 
     def _segment_of(self, number: int) -> _Segment | None:
         return next((one for one in self._segments if one.first <= number <= one.last), None)
@@ -282,6 +304,12 @@ def _frames(descriptor: int, offset: int, end: int, *, since: int = 0) -> Iterat
                 return
             yield Frame(number, kind, count, payload), finish
         offset = finish
+
+
+def delete(paths: list[Path]) -> None:
+    """Remove files that are let go; milliseconds each, for a thread. Raises `OSError`."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def sync(descriptors: list[int]) -> None:

@@ -43,7 +43,7 @@ class Trainer:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._markets = markets
+        self._markets = list(markets)
         self._history = history
         self._models = models
         self._forecasts = forecasts
@@ -75,6 +75,10 @@ class Trainer:
                     await asyncio.sleep(self._schedule.wait(loop.time()))
         finally:
             await self._pool.close()
+
+    def follow(self, markets: Sequence[Market]) -> None:
+        """Take up further markets from the next round on."""
+        self._markets += [market for market in markets if market not in self._markets]
 
     def status(self) -> Mapping[str, Any]:
         """JSON-ready facts for `/status`."""
@@ -134,8 +138,8 @@ class Trainer:
 
     async def _candles(self, market: int) -> list[Candle]:
         """The closed minutes before the market's newest trade, or before now where there is none."""
-        marks = await self._history.marks([market])
-        newest = marks[market].at if market in marks else self._clock.now()
+        recent = await self._history.recent([market], 1)
+        newest = recent[market][-1].trade.at if market in recent else self._clock.now()
         end = newest - newest % MINUTE
         span = 2 * self._settings.rows
         return await self._history.candles(market, end - span * MINUTE, end, span=MINUTE, limit=span)

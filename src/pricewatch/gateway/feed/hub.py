@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -13,6 +12,7 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.latencies import Latencies
 from pricewatch.gateway.feed.link import Link
 from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.subscription import Phase, Plan, plan
@@ -30,25 +30,6 @@ _TURN = 100
 def encode_signal(entry: FeedEntry) -> bytes:
     """The signal's public document as JSON."""
     return msgspec.json.encode(document(entry))
-
-
-class Latencies:
-    """From the frame's arrival to the last socket's write, for the newest 10,000 signals, in microseconds."""
-
-    def __init__(self) -> None:
-        self._samples: deque[int] = deque(maxlen=10_000)
-        self.count = 0
-
-    def add(self, micros: int) -> None:
-        """One delivered signal."""
-        self._samples.append(micros)
-        self.count += 1
-
-    def quantiles(self, *wanted: float) -> list[float | None]:
-        """In seconds; None while there is nothing."""
-        ordered = sorted(self._samples)
-        last = len(ordered) - 1
-        return [ordered[round(last * one)] / 1e6 if ordered else None for one in wanted]
 
 
 class _Flight:
@@ -74,7 +55,8 @@ class _Flight:
             now = self._clock.now()
             for entry in self._entries:
                 if not entry.signal.late and not entry.signal.replay:
-                    self._latencies.add(max(0, now - entry.signal.received))  # our clock may have been set back
+                    # not below 0: our clock may have been set back
+                    self._latencies.add(now, max(0, now - entry.signal.received))
 
 
 class Hub:
@@ -274,13 +256,12 @@ class Hub:
 
     def status(self) -> dict[str, object]:
         """For `/status`."""
-        p50, p99 = self.latencies.quantiles(0.5, 0.99)
         return {
             "sessions": len(self.links),
             "accounts": len(self._accounts),
             "signals_written": self.signals,
             "ticker_messages": self.tickers,
-            "signal_latency_seconds": {"count": self.latencies.count, "p50": p50, "p99": p99},
+            "signal_latency_seconds": self.latencies.status(self._clock.now(), self._settings.recent),
             "closed": {code.name.lower(): count for code, count in self.closed.items() if count},
         }
 

@@ -32,7 +32,7 @@ SELECT max(seen) FROM trade WHERE seen > $1;
 SELECT min(seen) FROM trade WHERE seen > $1;
 
 -- name: touched_minutes
-SELECT DISTINCT date_trunc('minute', ts) AS minute FROM trade WHERE seen > $1 AND seen <= $2 ORDER BY 1;
+SELECT DISTINCT date_bin('1 minute', ts, 'epoch') AS minute FROM trade WHERE seen > $1 AND seen <= $2 ORDER BY 1;
 
 -- name: rollup
 SELECT ohlcv_rollup($1, $2);
