@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import plain
-from benchmarks.peers_worker import LEAST, ROUNDS
 from pricewatch.domain.market import Market, Quote, Trade
-from pricewatch.exchanges.base import Output
+from pricewatch.exchanges.base import Exchange, Output
 from pricewatch.exchanges.registry import EXCHANGES
 
+ROUNDS = 5
+LEAST = 1.0
+"""Seconds of CPU a round takes: few frames are read again and again."""
 HEAD = ["venue", "frames", "pricewatch", "cryptofeed", "ccxt", "to cryptofeed", "to ccxt"]
 RECORDINGS = {
     "binance": ("binance/binance-btcusdt-20240808T235413Z.jsonl.gz", ("@bookTicker",)),
@@ -49,7 +51,7 @@ def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
     count = dict(plain.RECORDINGS.values())[venue]
     natives = sorted(count(plain.read(path)).natives)
     exchange = adapter(venue, natives)
-    frames = []
+    frames: list[str | bytes] = []
     for line in plain.read(path):
         if line["dir"] != "in":
             continue
@@ -62,7 +64,7 @@ def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
     return Sample(frames, natives)
 
 
-def adapter(venue: str, natives: Sequence[str]):
+def adapter(venue: str, natives: Sequence[str]) -> Exchange:
     kind = EXCHANGES[venue]
     exchange = kind([Market(n, venue, f"M{n}-USD", native, kind.step) for n, native in enumerate(natives, 1)])
     exchange.subscribe(exchange.expected())
@@ -85,13 +87,13 @@ def ours(venue: str, data: Sample, least: float) -> float:
     return best
 
 
-def theirs(python: Path, library: str, venue: str, data: Sample, folder: Path) -> float:
+def theirs(python: Path, library: str, venue: str, data: Sample, folder: Path, least: float) -> float:
     """The same by a peer, in its own environment."""
     path = folder / f"{venue}.frames"
     raw = [frame if isinstance(frame, bytes) else frame.encode() for frame in data.frames]
     path.write_bytes(b"\n".join(map(base64.b64encode, raw)))
     worker = Path(__file__).with_name("peers_worker.py")
-    command = [str(python), str(worker), library, venue, str(path), *data.natives]
+    command = [str(python), str(worker), library, venue, str(path), str(ROUNDS), str(least), *data.natives]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise RuntimeError(f"{library} on {venue}: {answer.stderr[-2000:]}")
@@ -108,13 +110,15 @@ def run(*, quick: bool = False) -> list[list[str]]:
     if not shared.is_dir() or not python.exists():
         sys.stderr.write(f"... peers: {shared} or {python} is missing; make bench-peers installs the peers\n")
         return []
-    rows, ratios = [], []
+    rows: list[list[str]] = []
+    ratios: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory() as name:
         for venue, (recording, words) in RECORDINGS.items():
             data = sample(shared / recording, venue, words)
-            mine = ours(venue, data, 0.2 if quick else LEAST)
-            feed = theirs(python, "cryptofeed", venue, data, Path(name))
-            other = theirs(python, "ccxt", venue, data, Path(name))
+            least = 0.2 if quick else LEAST
+            mine = ours(venue, data, least)
+            feed = theirs(python, "cryptofeed", venue, data, Path(name), least)
+            other = theirs(python, "ccxt", venue, data, Path(name), least)
             ratios.append((feed / mine, other / mine))
             figures = [f"{seconds * 1e6:.2f} µs" for seconds in (mine, feed, other)]
             rows.append([venue, str(len(data.frames)), *figures, f"{feed / mine:.1f}", f"{other / mine:.1f}"])

@@ -1,7 +1,8 @@
 """Reads recorded frames with a peer library's parser and prints what it took. Runs in the peers' own environment.
 
-`python peers_worker.py cryptofeed|ccxt VENUE FILE`: FILE holds one frame a line, base64; each round reads all of them.
-Prints one JSON line: frames, what came out in the first round, and seconds of CPU a frame (the fastest of the rounds).
+`python peers_worker.py cryptofeed|ccxt VENUE FILE ROUNDS LEAST NATIVE…`: FILE holds one frame a line, base64; a round
+reads them again and again for LEAST seconds of CPU. Prints one JSON line: frames, what came out in the first round, and
+seconds of CPU a frame (the fastest of the rounds).
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ROUNDS = 5
-LEAST = 1.0
-"""Seconds a round takes at least: few frames are read again and again."""
 CRYPTOFEED = {
     "binance": "Binance", "bitstamp": "Bitstamp", "gateio": "Gateio", "htx": "Huobi", "kucoin": "KuCoin", "okx": "OKX",
 }  # fmt: skip
@@ -102,7 +100,7 @@ def ccxt(venue: str) -> tuple[Callable[[Any], Awaitable[None]], list[int]]:
             }
         )  # fmt: skip
 
-    for native in sys.argv[4:]:
+    for native in sys.argv[6:]:
         markets[native] = market(native)
     exchange.set_markets(list(markets.values()))
 
@@ -113,7 +111,7 @@ def ccxt(venue: str) -> tuple[Callable[[Any], Awaitable[None]], list[int]]:
     return handle, found
 
 
-async def main(library: str, venue: str, path: Path) -> None:
+async def main(library: str, venue: str, path: Path, rounds: int, least: float) -> None:
     """Time the rounds."""
     logging.disable(logging.CRITICAL)
     lines = path.read_bytes().split(b"\n")  # noqa: ASYNC240 - nothing else runs
@@ -124,9 +122,9 @@ async def main(library: str, venue: str, path: Path) -> None:
         await handle(frame)
     items = found[0]
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         count, began = 0, time.process_time()
-        while (took := time.process_time() - began) < LEAST:
+        while (took := time.process_time() - began) < least:
             for frame in frames:
                 await handle(frame)
             count += len(frames)
@@ -135,4 +133,4 @@ async def main(library: str, venue: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
+    asyncio.run(main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), float(sys.argv[5])))
