@@ -31,6 +31,7 @@ from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
+from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.gateway.app import Gateway, Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
@@ -41,8 +42,9 @@ from pricewatch.ports.models import ForecastSink
 from pricewatch.ports.outbox import DeliveryState
 from pricewatch.ports.rules import RuleChanges
 from pricewatch.ports.status import Part
-from pricewatch.ports.ticks import Mark, PriceTape, TickSink
+from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
+from pricewatch.store.audit import Auditor
 
 log = structlog.get_logger(__name__)
 
@@ -111,6 +113,8 @@ class Assembly:
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
                 self._sinks.add(sink)
+        store.gaps.sink = self._sinks
+        store.gaps.mail = settings.ingest.silence.mail
         self.ingest: Ingest | None = None
         self.directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
         self._followers: list[Callable[[Sequence[Market]], None]] = []
@@ -275,11 +279,32 @@ class Assembly:
         await store.ticks.recover()
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
-        self.add_parts(store.ticks, store.maintenance)
+        auditor = self._auditor()
+        self.add_parts(store.ticks, store.maintenance, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
+
+    def _auditor(self) -> Auditor:
+        def consecutive() -> Sequence[int]:
+            return [market.id for market in self.markets if EXCHANGES[market.venue].consecutive]
+
+        def found(number: int, gap: Gap) -> None:
+            if self.ingest is not None:
+                self.ingest.reopen(number, gap)
+
+        store = self.store
+        return Auditor(
+            store.database,
+            self.settings.database.ticks,
+            clock=self.clock,
+            ledger=store.gaps,
+            writer=store.ticks,
+            consecutive=consecutive,
+            found=found,
+        )
 
     def _start_training(self, stages: Stages, forecasts: ForecastSink) -> None:
         from pricewatch.training.worker import Trainer
@@ -315,8 +340,6 @@ class Assembly:
             system=store.system,
             signals=self._sinks,
         )
-        store.gaps.sink = self._sinks
-        store.gaps.mail = self.settings.ingest.silence.mail
         holes = Holes(store.gaps, self.clock, self.settings.ingest.ledger_interval)
         self.add_parts(holes)
         stages.start("gaps", holes.run())

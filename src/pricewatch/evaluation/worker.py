@@ -217,6 +217,9 @@ class Evaluation:
 
     def _quote(self, quote: Quote, seen: int) -> None:
         self._engine.quote(quote, seen)
+        if self._engine.transitions:
+            self._evaluated = seen
+            self._wake.set()
         self._tape.quote(quote, seen)
 
     def _spool_soon(self) -> None:

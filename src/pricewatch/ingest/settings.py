@@ -98,6 +98,26 @@ class VenueSettings(BaseModel):
     )
 
 
+class RecordSettings(BaseModel):
+    """What `pricewatch record` writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = Field(
+        default="", description="Where finished captures go too: s3://bucket/prefix or a folder; empty: nowhere."
+    )
+    keep: bool = Field(default=True, description="Whether a capture stays in its folder once the store has it.")
+    level: int = Field(default=6, ge=1, le=9, description="Compression of captures, 1 (fast) to 9 (small).")
+    flush_interval: float = Field(
+        default=1.0, gt=0, description="Seconds after which what came survives a kill of the process."
+    )
+    upload_retry: float = Field(default=1.0, gt=0, description="Seconds before the first repeat of an upload.")
+    upload_retry_cap: float = Field(default=300.0, gt=0, description="Most seconds between repeats of an upload.")
+    upload_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds uploads may take after the end; the next start does the rest."
+    )
+
+
 class IngestSettings(BaseModel):
     """Section `ingest`."""
 
@@ -137,6 +157,7 @@ class IngestSettings(BaseModel):
     )
     silence: SilenceSettings = Field(default_factory=SilenceSettings, description="When silence is a signal.")
     suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
+    record: RecordSettings = Field(default_factory=RecordSettings, description="Captures (`pricewatch record`).")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {
             "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),

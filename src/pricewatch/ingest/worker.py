@@ -26,7 +26,10 @@ from pricewatch.ingest.history import VenueHistory
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.making import Connect, VenueMaker
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
+from pricewatch.ingest.refill import Wanted
 from pricewatch.ingest.resume import Ledgers, resume
+from pricewatch.ingest.sequence import Hole
+from pricewatch.ingest.sequence import Sequence as Ids
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.suspects import Suspects
@@ -35,7 +38,7 @@ from pricewatch.ingest.transport.choice import connector
 from pricewatch.ingest.watch import Watch
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import SignalSink, SystemFeed
-from pricewatch.ports.ticks import Backlog, CandleImport, GapLedger, Listing, Mark, TickSink
+from pricewatch.ports.ticks import Backlog, CandleImport, Gap, GapLedger, Listing, Mark, TickSink
 from pricewatch.telemetry.metrics import Sample
 
 AnswerT = TypeVar("AnswerT")
@@ -228,6 +231,19 @@ class Ingest:
     def renew(self, market: Market) -> bool:
         """Subscribe anew to a market of which nothing comes; False when no connection has it."""
         return any(live.roster.renew(market) for live in self.venues if live.venue.id == market.venue)
+
+    def reopen(self, number: int, gap: Gap) -> None:
+        """A hole in what is stored was declared under this id: its trades were heard and lost; ask for them again."""
+        for live in self.venues:
+            feed = live.venue.feeds.get(gap.market)
+            if feed is None:
+                continue
+            if gap.is_keyless:
+                live.dark.resume(feed, number, gap)
+            elif isinstance(feed.sequence, Ids):
+                hole = Hole(gap.first_key, gap.last_key)
+                feed.sequence.reopen(hole)
+                live.refiller.chase(feed, Wanted(hole, gap.from_at, gap.to_at), number)
 
     async def _resume(
         self, live: LiveVenue, feeds: Sequence[MarketFeed], marks: Mapping[int, Mark], gaps: Ledgers
