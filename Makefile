@@ -9,7 +9,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench lock clean install
+.PHONY: demo run test check lint bench bench-peers soak lock clean install
 
 install: $(STAMP)
 
@@ -44,6 +44,8 @@ check: lint
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: demo run test check lint bench bench-peers soak lock clean install
 
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, evaluation, pipeline
+from benchmarks import captures, cost, decoding, evaluation, peers, pipeline
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -26,6 +26,10 @@ def _captures(*, quick: bool) -> list[Table]:
 
 def _frames(*, quick: bool) -> list[Table]:
     return [("frames: from a frame to a checked trade", decoding.HEAD, decoding.run(quick=quick))]
+
+
+def _peers(*, quick: bool) -> list[Table]:
+    return [("peers: frame to tick, beside cryptofeed and ccxt", peers.HEAD, peers.run(quick=quick))]
 
 
 def _engine(*, quick: bool) -> list[Table]:
@@ -51,6 +55,7 @@ def _pipeline(*, quick: bool, runs: int) -> list[Table]:
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
+    "peers": _peers,
     "engine": _engine,
     "cost": _cost,
     "latency": _latency,

@@ -12,7 +12,7 @@ from tests.acceptance.oracle import HISTORY, SUSPECT, Band, Expected, OracleRule
 from tests.acceptance.scores import Scores
 
 TRADES = """
-SELECT i.venue || ':' || i.symbol AS market, t.trade_id, t.price, t.seen, t.flags, i.step,
+SELECT i.venue || ':' || i.symbol AS market, t.trade_id, t.price, t.size, t.seen, t.flags, i.step,
        (extract(epoch FROM t.ts) * 1000000)::bigint AS ts
 FROM trade t JOIN instrument i ON i.id = t.instrument_id ORDER BY t.seen
 """
@@ -82,6 +82,7 @@ async def read(url: str) -> World:
                     row["price"],
                     row["trade_id"],
                     row["flags"],
+                    row["size"],
                 )
                 for row in trades
             ],

@@ -19,7 +19,8 @@ from pricewatch.domain.errors import Fenced, PricewatchError, Refused, Unavailab
 
 RULE = {"title": "dear", "symbols": ["BTC-USD"], "when": {"type": "above", "level": "70000"}}
 COMMANDS = [
-    "run", "demo", "check", "migrate", "watch", "simulate", "replay", "record", "config show", "config example",
+    "run", "demo", "check", "migrate", "watch", "simulate", "replay", "record", "backfill", "import",
+    "config show", "config example",
     "rules list", "rules add", "rules delete", "rules schema", "user add", "user key", "user list", "user revoke",
 ]  # fmt: skip
 
@@ -47,7 +48,18 @@ def test_wrong_use(pw: Command, line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["run", "check", "migrate", "config show", "rules list --account a", "user list", "user add ann", "record x"],
+    [
+        "run",
+        "check",
+        "migrate",
+        "config show",
+        "rules list --account a",
+        "user list",
+        "user add ann",
+        "record x",
+        "import x",
+        "backfill coinbase BTC-USD --from 1d",
+    ],
 )
 def test_a_wrong_configuration(pw: Command, line: str, tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("[gateway]\nprot = 1")

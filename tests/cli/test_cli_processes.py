@@ -192,7 +192,7 @@ async def test_a_recording_replayed_and_recorded_again_has_the_same_trades(confi
         "-m",
         "pricewatch",
         "replay",
-        first["file"],
+        *first["files"],
         "--speed",
         "4",
         stdout=asyncio.subprocess.PIPE,

@@ -62,6 +62,36 @@ def part(message: EmailMessage, kind: str) -> str:
             "BTC-USD outside its forecast band 69,000 to 70,000.5: 70,012.4 (coinbase) 14:03 UTC",
         ),
         (
+            {"kind": "channel", "evidence": {"lower": "60000", "upper": "70000", "direction": "exit"}},
+            "BTC-USD outside 60,000 to 70,000: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "extreme", "evidence": {"of": "low", "window": 3_600}},
+            "BTC-USD new low of 1 h: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "spread", "evidence": {"value": 0.61728}}, "BTC-USD spread 0.617%: 70,012.4 (coinbase) 14:03 UTC"),
+        ({"kind": "spread", "evidence": {}}, "BTC-USD wide spread: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"kind": "volume", "evidence": {"value": 6.2345, "window": 60.0}},
+            "BTC-USD 6.23 times the usual volume in 60 s: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "volatility", "direction": Direction.CLEARED, "evidence": {}},
+            "BTC-USD no longer unusual volatility: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "channel", "direction": Direction.CLEARED, "evidence": {"direction": "enter"}},
+            "BTC-USD no longer inside its channel: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "trailing", "evidence": {"value": 5.213, "unit": "percent", "from": "high", "window": 86_400}},
+            "BTC-USD 5.21% below the high of 1 d: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "trailing", "evidence": {"value": 500.5, "unit": "price", "from": "low"}},
+            "BTC-USD 500.5 above the low: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
             {
                 "kind": "crosses",
                 "direction": Direction.CLEARED,

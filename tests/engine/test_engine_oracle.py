@@ -100,7 +100,7 @@ def everything() -> list[ActiveRule]:
     rng = random.Random(4)
     rules = []
     for number in range(1, 121):
-        level = round(rng.uniform(98.0, 102.0), 2)
+        level = round(rng.uniform(98.0, 102.0), 1)
         choices: list[dict[str, Any]] = [
             {"type": "above", "level": level},
             {"type": "below", "level": level},
@@ -108,8 +108,13 @@ def everything() -> list[ActiveRule]:
             {"type": "change", "window": "20s", "percent": round(rng.uniform(0.1, 0.8), 2), "direction": "either"},
             {"type": "anomaly", "score": round(rng.uniform(1.0, 2.0), 2)},
             {"type": "outside_band", "side": rng.choice(["upper", "lower", "either"])},
+            {"type": "channel", "lower": level, "upper": level + 0.5, "direction": rng.choice(["enter", "exit"])},
+            {"type": "extreme", "of": rng.choice(["high", "low"]), "window": "30s"},
+            {"type": "volume", "times": 1.2, "window": "2s", "baseline": "30s"},
+            {"type": "volatility", "times": 1.5, "window": "5s", "baseline": "40s"},
+            {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
         ]
-        when = choices[number % 6]
+        when = choices[number % len(choices)]
         policy: dict[str, Any] = {"hold": rng.choice(["0s", "3s"]), "cooldown": rng.choice(["0s", "15s"])}
         rules.append(active(number, when, channels=["email"], **policy))
     return rules
@@ -158,6 +163,7 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
         "above", "below", "crosses", "change", "anomaly", "outside_band",
+        "trailing", "channel", "extreme", "volume", "volatility",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)

@@ -20,8 +20,14 @@ from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
+from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.trailing import Trailing
+from pricewatch.rules.conditions.volatility import Volatility
+from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import Rule
 from pricewatch.rules.lifecycle import ARMED, Moment, Verdict, step
 from pricewatch.rules.policy import Policy
@@ -45,6 +51,17 @@ CONDITIONS: list[Condition] = [
     Anomaly(3.0, 2.0),
     OutsideBand(-0.5, "either"),
     OutsideBand(0.0, "upper"),
+    Channel(-1.0, 2.0, -2.0, 3.0, inside=True),
+    Channel(-1.0, 2.0, -1.0, 2.0, inside=True),
+    Channel(-1.0, 2.0, 0.0, 1.0, inside=False),
+    Channel(-1.0, 2.0, -1.0, 2.0, inside=False),
+    Spread(2.0, 1.5),
+    Volume(3.0, 2.0, MINUTE, 5 * MINUTE),
+    Volatility(3.0, 3.0, MINUTE, 5 * MINUTE),
+    NewExtreme(0.0, -1.0, MINUTE, "high"),
+    NewExtreme(0.0, -0.0, MINUTE, "low"),
+    Trailing(2.0, 1.0, MINUTE, "high", percents=True),
+    Trailing(2.0, 1.0, MINUTE, "low", percents=False),
 ]
 
 
@@ -64,6 +81,7 @@ def test_the_unknown_decides_nothing(when: Condition) -> None:
     assert not any((when.begins(0.0, math.nan), when.holds(math.nan), when.cleared(math.nan)))
     assert when.needs().name
     assert isinstance(when.level, float)
+    assert isinstance(when.clear, float)
     assert when.evidence()
 
 

@@ -25,6 +25,7 @@ from pricewatch.rules.document import parse
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
+from pricewatch.testing.markets import MemoryMarketBook
 from pricewatch.testing.ticks import MemoryGapLedger
 
 BTC = Market(1, "coinbase", "BTC-USD", "BTC-USD")
@@ -105,6 +106,8 @@ class World:
         self.store = MemoryStore(self.clock)
         self.shelf = Shelf()
         self.gaps = MemoryGapLedger()
+        self.choices = MemoryMarketBook()
+        self.market_changes = 0
         self.engine = Engine()
         self.changes = 0
         self.settings = settings
@@ -113,6 +116,9 @@ class World:
 
     def rules_changed(self) -> None:
         self.changes += 1
+
+    def markets_changed(self) -> None:
+        self.market_changes += 1
 
     def new_gateway(self) -> Gateway:
         shelf: Any = self.shelf
@@ -126,6 +132,8 @@ class World:
             outbox=self.store.outbox,
             models=shelf,
             gaps=self.gaps,
+            choices=self.choices,
+            market_changes=self,
             system=self.store.journal,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])

@@ -242,3 +242,19 @@ async def test_no_history_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
             await lose(house)
             await until(lambda: len(house.gaps.declared) == 1)
         assert not house.venue.asked
+
+
+async def test_a_flood_of_holes_is_declared_in_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with toy_house(monkeypatch) as house, house.listening(history=False):
+        house.gaps.away = True
+        await house.venue.send(*(house.venue.trade(2 * number) for number in range(1, 1001)))
+        await until(lambda: len(house.sink.keys) == 1000)
+        house.gaps.away = False
+        missing = set(range(3, 2000, 2))
+
+        def declared() -> set[int]:
+            gaps = house.gaps.declared.values()
+            return {key for gap in gaps for key in range(gap.first_key, gap.last_key + 1)}
+
+        await until(lambda: declared() >= missing)
+        assert len(house.gaps.declared) < 300

@@ -103,11 +103,9 @@ async def test_markets_change_while_a_connection_opens(monkeypatch: pytest.Monke
 async def test_a_venue_without_markets_gets_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
     async with toy_house(monkeypatch) as house:
         ingest = house.make([])
-        with pytest.raises(RuntimeError, match="before add"):
-            await ingest.add(markets(1), {})
-        async with running(ingest):
-            await until(lambda: ingest.is_running)
-            await ingest.add(markets(1), {})
+        async with asyncio.TaskGroup() as group, running(ingest):
+            adding = group.create_task(ingest.add(markets(1), {}))  # before the first turn of `run`
+            await until(adding.done)
             await until(house.settled)
             await house.say(house.venue.trade(1))
             assert house.sink.keys == [1]
@@ -124,3 +122,20 @@ async def test_adding_waits_for_the_ledger(monkeypatch: pytest.MonkeyPatch) -> N
             await until(lambda: house.gaps.asked > asked)
             house.gaps.away = False
         assert set(ingest.venues[0].venue.feeds) == {1, 2}
+
+
+async def test_a_market_removed_before_it_was_placed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with toy_house(monkeypatch, odd(consecutive=False)) as house, house.listening(1) as ingest:
+        placed = asyncio.Event()
+
+        async def trades(*_: object, **__: object) -> list[object]:
+            await placed.wait()
+            return []
+
+        house.stored.trades = trades  # type: ignore[method-assign, assignment]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(ingest.add(markets(2), {2: Mark(2, 1, 5)}))
+            await until(lambda: 2 in ingest.venues[0].venue.feeds)
+            ingest.remove([2])
+            placed.set()
+        assert [market.id for runner in ingest.venues[0].runners for market in runner.markets] == [1]

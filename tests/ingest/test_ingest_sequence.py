@@ -58,3 +58,17 @@ def test_every_id_is_new_exactly_once(keys: list[int]) -> None:
             seen.add(key)
     missing = {key for hole in ids.missing() for key in range(hole.first, hole.last + 1)}
     assert missing == set(range(first, max(seen) + 1)) - seen
+
+
+def test_what_was_seen_and_lost_is_missing_again() -> None:
+    ids = Sequence(20, [(3, 4)])
+    ids.reopen(Hole(5, 7))
+    ids.reopen(Hole(18, 22))
+    assert ids.missing() == [(3, 7), (18, 22)]
+    assert ids.high == 22
+    assert ids.admit(6) is Verdict.NEW
+    assert ids.admit(6) is Verdict.DUPLICATE
+    assert ids.admit(23) is Verdict.NEW
+    fresh = Sequence()
+    fresh.reopen(Hole(1, 2))
+    assert fresh.admit(2) is Verdict.NEW

@@ -249,7 +249,24 @@ async def test_markets_of_other_venues_are_left_alone(house: House, wait: Wait, 
     house.markets = [Market(1, "kraken", "BTC-USD", "BTC/USD")]
     ingest = house.make()
     async with during(ingest):
-        await wait(lambda: ingest.is_running)
         await wait(lambda: house.gaps.asked == 2)
     assert ingest.trouble() is None
     assert ingest.status()["venues"] == {}
+
+
+async def test_trades_heard_and_lost_behind_us_are_asked_for_again(house: House, wait: Wait) -> None:
+    async with house.listening() as ingest:
+        for key in range(1, 6):
+            await house.venue.trade(key)
+        await wait(lambda: house.sink.keys == [1, 2, 3, 4, 5])
+        feed = ingest.venues[0].venue.feeds[1]
+        lost = Gap(1, 2, 3, feed.last_at - 10_000, feed.last_at, "not stored")
+        number = await house.gaps.declare(lost, opened_seen=house.clock.now())
+        ingest.reopen(number, Gap(99, 2, 3, 0, 1, "of a market not listened to"))
+        ingest.reopen(number, lost)
+        await wait(lambda: house.gaps.closed == [number])
+        assert house.sink.keys == [1, 2, 3, 4, 5, 2, 3]
+        assert [trade.flags for trade in house.sink.trades[5:]] == [Flag.LATE, Flag.LATE]
+        house.sink.trades[5:] = []
+        house.counters().offered -= 2
+        house.counters().received -= 2

@@ -14,8 +14,14 @@ from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.change import Change
+from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.trailing import Trailing
+from pricewatch.rules.conditions.volatility import Volatility
+from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
 from pricewatch.rules.policy import Policy
 from pricewatch.rules.registry import KINDS
@@ -57,6 +63,46 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
         ({"type": "anomaly", "score": 4}, None, Anomaly(4.0, 3.2)),
         ({"type": "outside_band"}, None, OutsideBand(-0.001, "either")),
         ({"type": "outside_band", "side": "upper"}, {"hysteresis": "0.5%"}, OutsideBand(-0.005, "upper")),
+        (
+            {"type": "channel", "lower": "100", "upper": "200", "direction": "exit"},
+            None,
+            Channel(100.0, 200.0, 100.1, 199.8, inside=False),
+        ),
+        (
+            {"type": "channel", "lower": 100, "upper": 100.2, "direction": "exit"},
+            {"hysteresis": "1%"},
+            Channel(100.0, 100.2, 100.05, 100.15, inside=False),
+        ),
+        (
+            {"type": "channel", "lower": "100", "upper": "200", "direction": "enter"},
+            {"hysteresis": "1%"},
+            Channel(100.0, 200.0, 99.0, 202.0, inside=True),
+        ),
+        ({"type": "extreme", "of": "high"}, None, NewExtreme(0.0, -0.1, 1440 * MINUTE, "high")),
+        (
+            {"type": "extreme", "of": "low", "window": "1h"},
+            {"hysteresis": "1%"},
+            NewExtreme(0.0, -1.0, 60 * MINUTE, "low"),
+        ),
+        ({"type": "volume", "times": 5}, None, Volume(5.0, 4.0, MINUTE, 60 * MINUTE)),
+        (
+            {"type": "volatility", "times": "2.5x", "window": "10m", "baseline": "23h"},
+            {"clear": 1},
+            Volatility(2.5, 1.0, 10 * MINUTE, 23 * 60 * MINUTE),
+        ),
+        ({"type": "spread", "percent": "0.5%"}, None, Spread(0.5, 0.4)),
+        ({"type": "spread", "percent": 1}, {"clear": "0.25%"}, Spread(1.0, 0.25)),
+        ({"type": "trailing", "percent": "5%"}, None, Trailing(5.0, 4.5, 1440 * MINUTE, "high", percents=True)),
+        (
+            {"type": "trailing", "percent": 150, "from": "low", "window": "1h"},
+            {"clear": "100%"},
+            Trailing(150.0, 100.0, 60 * MINUTE, "low", percents=True),
+        ),
+        (
+            {"type": "trailing", "distance": "500", "window": "5m"},
+            {"clear": "100"},
+            Trailing(500.0, 100.0, 5 * MINUTE, "high", percents=False),
+        ),
     ],
 )
 def test_conditions(when: object, policy: object, condition: object) -> None:
@@ -68,6 +114,7 @@ def test_a_whole_policy() -> None:
         "for": "5s",
         "clear": "69930",
         "cooldown": "10m",
+        "fires": 3,
         "fire_on_arming": True,
         "severity": "critical",
         "channels": ["email", "email"],
@@ -76,6 +123,7 @@ def test_a_whole_policy() -> None:
     assert parse(written(policy=policy)).policy == Policy(
         hold=5_000_000,
         cooldown=10 * MINUTE,
+        fires=3,
         fire_on_arming=True,
         severity="critical",
         channels=("email",),
@@ -85,6 +133,11 @@ def test_a_whole_policy() -> None:
 
 def test_a_crossing_never_signals_its_end() -> None:
     assert not parse(written({"type": "crosses", "level": 1, "direction": "up"})).policy.clear_signal
+
+
+@pytest.mark.parametrize(("fires", "most"), [("once", 1), ("always", 0), (7, 7)])
+def test_how_often_a_rule_may_fire(fires: object, most: int) -> None:
+    assert parse(written(policy={"fires": fires})).policy.fires == most
 
 
 def test_which_markets_a_rule_watches() -> None:
@@ -141,6 +194,33 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "channel", "lower": 2, "upper": 2, "direction": "exit"}), "$.when.upper"),
+        (written({"type": "channel", "lower": 0, "upper": 2, "direction": "exit"}), "$.when.lower"),
+        (written({"type": "channel", "lower": 1, "upper": 2, "direction": "up"}), "$.when.direction"),
+        (written({"type": "channel", "lower": 1, "upper": 2, "direction": "exit"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "extreme", "of": "top"}), "$.when.of"),
+        (written({"type": "extreme", "of": "high", "window": "2d"}), "$.when.window"),
+        (written({"type": "extreme", "of": "high"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "extreme", "of": "high"}, {"fire_on_arming": True}), "$.policy.fire_on_arming"),
+        (written({"type": "volume"}), "$.when"),
+        (written({"type": "volume", "times": 1}), "$.when.times"),
+        (written({"type": "volume", "times": "many"}), "$.when.times"),
+        (written({"type": "volume", "times": 3, "window": "2h"}), "$.when.window"),
+        (written({"type": "volume", "times": 3, "window": "10ms"}), "$.when.window"),
+        (written({"type": "volatility", "times": 3, "baseline": "24h"}), "$.when.baseline"),
+        (written({"type": "volatility", "times": 3, "baseline": "5m"}), "$.when.baseline"),
+        (written({"type": "volatility", "times": 3}, {"clear": 4}), "$.policy.clear"),
+        (written({"type": "spread", "percent": 0}), "$.when.percent"),
+        (written({"type": "spread", "percent": "200%"}), "$.when.percent"),
+        (written({"type": "spread", "percent": 1}, {"clear": 2}), "$.policy.clear"),
+        (written({"type": "trailing"}), "$.when.percent"),
+        (written({"type": "trailing", "percent": 0}), "$.when.percent"),
+        (written({"type": "trailing", "percent": "100%"}), "$.when.percent"),
+        (written({"type": "trailing", "percent": "5%", "distance": 5}), "$.when.distance"),
+        (written({"type": "trailing", "distance": 0}), "$.when.distance"),
+        (written({"type": "trailing", "percent": 5, "window": "25h"}), "$.when.window"),
+        (written({"type": "trailing", "percent": 5, "from": "middle"}), "$.when.from"),
+        (written({"type": "trailing", "percent": 5}, {"clear": 6}), "$.policy.clear"),
         (written(policy={"clear": "70000.1"}), "$.policy.clear"),
         (written(policy={"clear": 0}), "$.policy.clear"),
         (written({"type": "below", "level": 5}, {"clear": 4}), "$.policy.clear"),
@@ -150,6 +230,9 @@ def test_which_markets_a_rule_watches() -> None:
         (written(policy={"for": "31d"}), "$.policy.for"),
         (written(policy={"cooldown": "x"}), "$.policy.cooldown"),
         (written(policy={"severity": "loud"}), "$.policy.severity"),
+        (written(policy={"fires": 0}), "$.policy.fires"),
+        (written(policy={"fires": "twice"}), "$.policy.fires"),
+        (written(policy={"fires": True}), "$.policy.fires"),
         (written(policy={"channels": ["email", "pigeon"]}), "$.policy.channels[1]"),
         (written(policy={"mail_on_clear": True}), "$.policy.mail_on_clear"),
         (
@@ -224,8 +307,24 @@ NUMBERS = st.one_of(
 @given(
     kind=st.sampled_from([*KINDS, "other"]),
     fields=st.dictionaries(
-        st.sampled_from(["level", "direction", "window", "percent", "score", "side"]),
-        NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper"]),
+        st.sampled_from(
+            [
+                "level",
+                "direction",
+                "window",
+                "percent",
+                "score",
+                "side",
+                "distance",
+                "from",
+                "lower",
+                "upper",
+                "of",
+                "times",
+                "baseline",
+            ]
+        ),
+        NUMBERS | st.sampled_from(["up", "down", "either", "5m", "upper", "high", "exit"]),
     ),
     policy=st.dictionaries(
         st.sampled_from(["for", "clear", "hysteresis", "cooldown", "channels", "severity", "mail_on_clear"]),

@@ -92,13 +92,13 @@ def test_every_path(
 
 
 def test_a_timer_fires_at_its_due_time() -> None:
-    after, direction = expire(PENDING, holds=True)
+    after, direction = expire(PENDING, PLAIN, holds=True)
     assert direction is Direction.FIRED
     assert after == RuleState(phase=Phase.FIRING, armed=True, since=98 * S, emitted_at=103 * S, fired=1)
 
 
 def test_a_timer_whose_condition_is_gone_ends_silently() -> None:
-    assert expire(PENDING, holds=False) == (ARMED, None)
+    assert expire(PENDING, PLAIN, holds=False) == (ARMED, None)
 
 
 VERDICTS = st.sampled_from([TRUE, BETWEEN, CLEARED])
@@ -114,7 +114,7 @@ def test_fires_and_clears_alternate_and_keep_their_distance(
         now = Moment(at=number * S, seen=number * S)
         if state.phase is Phase.PENDING and state.due_at <= now.at:
             due = state.due_at
-            state, direction = expire(state, holds=True)
+            state, direction = expire(state, PLAIN, holds=True)
             told.append((due, direction))
         state, direction = step(state, policy, verdict, now)
         if direction is not None:
@@ -126,3 +126,15 @@ def test_fires_and_clears_alternate_and_keep_their_distance(
     fired = [at for at, direction in told if direction is Direction.FIRED]
     assert all(later - earlier >= policy.cooldown for earlier, later in itertools.pairwise(fired))
     assert state.fired == len(fired)
+
+
+def test_a_rule_that_has_fired_as_often_as_it_may_has_expired() -> None:
+    twice = Policy(fires=2)
+    once, direction = step(ARMED, twice, TRUE, NOW)
+    idle, _ = step(once, twice, CLEARED, NOW)
+    assert (direction, idle.phase) == (Direction.FIRED, Phase.IDLE)
+    again, direction = step(idle, twice, TRUE, NOW)
+    expired, cleared = step(again, twice, CLEARED, NOW)
+    assert (direction, cleared, expired.phase) == (Direction.FIRED, Direction.CLEARED, Phase.EXPIRED)
+    for verdict in (TRUE, BETWEEN, CLEARED):
+        assert step(expired, twice, verdict, NOW) == (expired, None)

@@ -125,7 +125,9 @@ async def test_a_binary_recording_is_served_with_its_numbers_and_counted_for_eac
     assert frames[0] == '{"opened": "BTC-USD", "number": "77"} #2'
     assert [json.loads(frame.partition(" #")[0])["ref"] for frame in frames[1:]] == ["a", "a", "b"]
     assert [frame.partition(" #")[2] for frame in frames[1:]] == ["3", "4", "5"]
-    ledger = running.server.houses["bazaar"].venue.ledgers["BTC-USD"]  # type: ignore[attr-defined]
+    venue = running.server.houses["bazaar"].venue
+    assert isinstance(venue, Bazaar)
+    ledger = venue.ledgers["BTC-USD"]
     assert [(trade.id, trade.ref) for trade in ledger.newest(9)] == [(1, "a"), (2, "b")]
 
 
@@ -182,6 +184,23 @@ def test_connections_of_several_venues_in_one_file(tmp_path: Path) -> None:
 def test_what_is_wrong_is_told_by_file_line_and_field(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load([write(tmp_path, "x.jsonl", text)], SimulatorSettings())
+
+
+def test_a_daily_file_goes_on_with_the_connections_of_the_one_before(tmp_path: Path) -> None:
+    first, second = RECORDING.splitlines(keepends=True)[:2], RECORDING.splitlines(keepends=True)[2:]
+    folder = tmp_path / "bazaar"
+    write(folder, "bazaar-20260101T000000Z.jsonl", OPENED + "".join(first))
+    later = write(folder, "bazaar-20260102T000000Z.jsonl", "".join(second))
+    (tape,) = load([folder], SimulatorSettings(speed="max"))
+    assert len(list(tape.take(0, 10, heard=True))) == 3
+    with pytest.raises(ConfigError, match="line 1: not a frame of bazaar"):
+        load([later], SimulatorSettings())
+
+
+def test_a_recording_of_which_a_venue_knows_only_a_word_is_not_its(tmp_path: Path) -> None:
+    known, foreign = line(t=1, dir="in", raw='{"result":null,"id":1}'), line(t=1, dir="in", raw='{"odd":1}')
+    with pytest.raises(ConfigError, match="no frame of"):
+        load([write(tmp_path, "x.jsonl", known + foreign * 5)], SimulatorSettings())
 
 
 @pytest.mark.parametrize("cut", [1, 9, 30])

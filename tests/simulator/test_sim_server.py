@@ -21,9 +21,9 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedError, Conne
 
 from pricewatch.domain.errors import Unavailable
 from pricewatch.simulator.entry import simulate
-from pricewatch.simulator.faults import Faults
-from pricewatch.simulator.link import framed
+from pricewatch.simulator.faults import Faults, Trouble
 from pricewatch.simulator.settings import FaultSettings, SimulatorSettings
+from pricewatch.simulator.wire import framed
 
 QUICK: dict[str, Any] = {"history_minutes": 2, "programme": False, "rate": 200.0, "quote_rate": 50.0}
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -168,12 +168,12 @@ async def test_a_stalled_socket_says_nothing_then_everything() -> None:
 
 
 def test_faults_are_off_and_repeatable() -> None:
-    calm = Faults(FaultSettings(), salt="x")
+    calm = Faults(Trouble(FaultSettings(), {}), salt="x")
     assert not calm.framing
     assert list(calm.frames(b"a")) == [b"a"]
     assert calm.accident(10.0) is None
     wild = FaultSettings(gap=0.2, duplicate=0.2, reorder=0.2)
-    one, other = (Faults(wild, salt="x") for _ in range(2))
+    one, other = (Faults(Trouble(wild, {}), salt="x") for _ in range(2))
     frames = [bytes([number]) for number in range(100)]
     assert [list(one.frames(frame)) for frame in frames] == [list(other.frames(frame)) for frame in frames]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 
 import structlog
 
@@ -183,13 +183,17 @@ class TickInlet:
         self._sink = sink
         self._writer = writer
         self._marks = dict(marks)
-        self._markets = frozenset(markets)
+        self._markets = set(markets)
         self._fresh: set[int] = set()
         self._recent: dict[bytes, None] = {}
         self._unacknowledged: dict[str, Batch] = {}
         self._taken = asyncio.Event()
         self.repeated = 0
         self.unknown = 0
+
+    def follow(self, markets: Iterable[int]) -> None:
+        """Take ticks of these, too."""
+        self._markets.update(markets)
 
     async def run(self, bus: Bus, topic: str, group: str, consumer: str) -> None:
         """Read and acknowledge until cancelled; when the bus is away, wait and join again."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import structlog
 
 from pricewatch.app.fanout import Signals, Tapes
+from pricewatch.app.following import Following
 from pricewatch.app.holes import Holes
 from pricewatch.app.links import (
     RULES,
@@ -24,13 +25,16 @@ from pricewatch.app.links import (
     TickInlet,
 )
 from pricewatch.app.stages import Stages
-from pricewatch.app.wiring import Store
+from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
 from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
+from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.ingest.instruments import Directory
+from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import SignalSink
@@ -38,8 +42,9 @@ from pricewatch.ports.models import ForecastSink
 from pricewatch.ports.outbox import DeliveryState
 from pricewatch.ports.rules import RuleChanges
 from pricewatch.ports.status import Part
-from pricewatch.ports.ticks import Mark, PriceTape, TickSink
+from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
+from pricewatch.store.audit import Auditor
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +67,10 @@ class Evaluator(Part, TickSink, RuleChanges, ForecastSink, Protocol):
 
     async def run(self) -> None:
         """Until cancelled."""
+        ...
+
+    def follow(self, markets: Iterable[Market]) -> None:
+        """Take up further markets."""
         ...
 
     def is_blind(self, market: int) -> bool:
@@ -97,11 +106,18 @@ class Assembly:
         self._sinks = Signals()
         self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
         self.evaluation = self._build_evaluation() if "engine" in self._roles else None
+        self.following = Following(
+            settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
+        )
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
                 self._sinks.add(sink)
+        store.gaps.sink = self._sinks
+        store.gaps.mail = settings.ingest.silence.mail
         self.ingest: Ingest | None = None
+        self.directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
+        self._followers: list[Callable[[Sequence[Market]], None]] = []
 
     @property
     def port(self) -> int | None:
@@ -158,6 +174,8 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                choices=store.choices,
+                market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
             ),
@@ -193,6 +211,8 @@ class Assembly:
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
+        if "ingest" in self._roles:
+            self.add_parts(self.directory)
         await self._patiently("markets", self._register)
         if self._bus is not None:
             self.add_parts(self._bus)
@@ -210,9 +230,34 @@ class Assembly:
         if "ingest" in self._roles:
             await self._start_ingest(stages)
         await self._start_inlets(stages)
+        stages.start("following", self.following.run())
 
     async def _register(self) -> None:
-        self.markets = await self.store.catalog.register(listings(self.settings.ingest))
+        self.markets = await self._wanted(await self.following.current())
+
+    async def _wanted(self, settings: IngestSettings) -> list[Market]:
+        """The markets of these settings, without those whose venue says that it has no such thing."""
+        if "ingest" in self._roles:
+            await self.directory.look_up(settings)
+        return await self.store.catalog.register(listings(settings, self.directory))
+
+    async def follow(self, settings: IngestSettings) -> None:
+        """Listen to the markets of these settings and to no others; what is listened to already goes on undisturbed.
+
+        Raises `Unavailable`, and may then be called again.
+        """
+        wanted = await self._wanted(settings)
+        known = {market.id for market in self.markets}
+        new = [market for market in wanted if market.id not in known]
+        gone = known - {market.id for market in wanted}
+        marks = await self.store.history.marks([market.id for market in new]) if self.ingest is not None else {}
+        for follower in self._followers:
+            follower(new)
+        if self.ingest is not None:
+            self.ingest.remove(gone)
+            await self.ingest.add(new, marks, settings)
+        self.markets = wanted
+        log.info("markets.changed", added=[market.key for market in new], removed=len(gone))
 
     async def _patiently(self, what: str, step: Callable[[], Awaitable[None]]) -> None:
         """Try again while the database is away: a start waits for it as long as it takes."""
@@ -233,11 +278,33 @@ class Assembly:
         stages.on_stop("spool", store.ticks.close)
         await store.ticks.recover()
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
-        self.add_parts(store.ticks, store.maintenance)
+        self._followers.append(evaluation.follow)
+        auditor = self._auditor()
+        self.add_parts(store.ticks, store.maintenance, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
+
+    def _auditor(self) -> Auditor:
+        def consecutive() -> Sequence[int]:
+            return [market.id for market in self.markets if EXCHANGES[market.venue].consecutive]
+
+        def found(number: int, gap: Gap) -> None:
+            if self.ingest is not None:
+                self.ingest.reopen(number, gap)
+
+        store = self.store
+        return Auditor(
+            store.database,
+            self.settings.database.ticks,
+            clock=self.clock,
+            ledger=store.gaps,
+            writer=store.ticks,
+            consecutive=consecutive,
+            found=found,
+        )
 
     def _start_training(self, stages: Stages, forecasts: ForecastSink) -> None:
         from pricewatch.training.worker import Trainer
@@ -251,6 +318,7 @@ class Assembly:
             forecasts=forecasts,
             clock=self.clock,
         )
+        self._followers.append(trainer.follow)
         self.add_parts(trainer)
         stages.start("training", trainer.run())
 
@@ -267,13 +335,11 @@ class Assembly:
             candles=store.history,
             stored=store.history,
             backlog=store.ticks if self.evaluation is not None else self._far,
-            folder=self.settings.app.data / "ingest",
+            folder=ingest_folder(self.settings),
             recent=await self._recent(),
             system=store.system,
             signals=self._sinks,
         )
-        store.gaps.sink = self._sinks
-        store.gaps.mail = self.settings.ingest.silence.mail
         holes = Holes(store.gaps, self.clock, self.settings.ingest.ledger_interval)
         self.add_parts(holes)
         stages.start("gaps", holes.run())
@@ -309,6 +375,7 @@ class Assembly:
         if self.evaluation is not None and "ingest" not in here:
             markets = [market.id for market in self.markets]
             inlet = TickInlet(self.evaluation, self.store.ticks, await self._marks(), markets)
+            self._followers.append(lambda new: inlet.follow(market.id for market in new))
             # One name for every owner of the shard: what the last one left unacknowledged comes first, and at once.
             shard = f"shard-{self.settings.evaluation.shard}"
             stages.start("ticks.engine", inlet.run(self._bus, TICKS, "engine", shard))

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.wiring import instrument_lists, stay_away
 from pricewatch.config import Settings
 from pricewatch.domain.market import Market, Tick, Trade
-from pricewatch.domain.time import to_datetime
-from pricewatch.ingest.capture import Recorder
+from pricewatch.ingest.capture import Recording
+from pricewatch.ingest.instruments import Directory
+from pricewatch.ingest.upload import Uploader, objects
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.ticks import Closed, Gap
+from pricewatch.store.folder import FolderLock
 from pricewatch.telemetry.logs import configure
+
+log = structlog.get_logger(__name__)
 
 
 class _Counting:
@@ -55,19 +63,37 @@ class _NoLedger:
 
 
 async def record(settings: Settings, folder: Path, span: int | None) -> dict[str, Any]:
-    """Write one capture file until interrupted or for `span` microseconds; returns what was counted."""
+    """Write captures until interrupted or for `span` microseconds; returns what was counted.
+
+    Raises `ConfigError` for a store that cannot be, or a folder another process records into.
+    """
     configure(settings.log)
-    clock = SystemClock()
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    stamp = to_datetime(clock.now()).strftime("%Y%m%dT%H%M%SZ")
-    recorder = Recorder(folder / f"pricewatch-{stamp}.jsonl.gz")
+    lock = FolderLock(folder)
+    lock.hold()
+    try:
+        return await _record(settings, folder, span)
+    finally:
+        lock.release()
+
+
+async def _record(settings: Settings, folder: Path, span: int | None) -> dict[str, Any]:
+    clock, own = SystemClock(), settings.ingest.record
+    uploader = None
+    if own.store:
+        uploader = Uploader(
+            objects(own.store), folder, retry=own.upload_retry, retry_cap=own.upload_retry_cap, keep=own.keep
+        )
+        uploader.add_left()
+    recording = Recording(folder, level=own.level, finished=uploader.add if uploader else _left_there)
     counts = _Counting()
+    directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
+    await directory.look_up(settings.ingest)
     markets = [
         Market(number, listing.venue, listing.symbol, listing.native, listing.step)
-        for number, listing in enumerate(listings(settings.ingest), 1)
+        for number, listing in enumerate(listings(settings.ingest, directory), 1)
     ]
     ingest = Ingest(
-        settings.ingest, markets, sink=counts, clock=clock, marks={}, gaps=_NoLedger(), candles=None, tap=recorder
+        settings.ingest, markets, sink=counts, clock=clock, marks={}, gaps=_NoLedger(), candles=None, tap=recording
     )
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -75,18 +101,37 @@ async def record(settings: Settings, folder: Path, span: int | None) -> dict[str
         loop.add_signal_handler(number, stop.set)
     try:
         async with asyncio.TaskGroup() as group:
-            work = group.create_task(ingest.run(), name="ingest")
-            try:
+            work = [
+                group.create_task(ingest.run(), name="ingest"),
+                group.create_task(_flush(recording, own.flush_interval), name="record.flush"),
+            ]
+            if uploader is not None:
+                work.append(group.create_task(uploader.run(), name="record.upload"))
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(None if span is None else span / 1e6):
                     await stop.wait()
-            except TimeoutError:
-                pass
-            work.cancel()
+            for task in work:
+                task.cancel()
     finally:
-        recorder.close()
+        recording.close()
+    if uploader is not None:
+        await uploader.drain(own.upload_timeout)
     return {
-        "file": str(recorder.path),
-        "frames": recorder.frames,
+        "files": [str(file) for file in recording.files],
+        "frames": recording.frames,
         "trades": counts.trades,
         "quotes": counts.quotes,
+        "uploaded": uploader.uploaded if uploader else 0,
+        "waiting": uploader.waiting if uploader else 0,
     }
+
+
+def _left_there(file: Path) -> None:
+    """Without a store a finished capture stays where it is."""
+    log.info("capture.finished", file=str(file))
+
+
+async def _flush(recording: Recording, interval: float) -> None:
+    while True:
+        await asyncio.sleep(interval)
+        recording.flush()

@@ -76,6 +76,11 @@ class Service:
         """The keepers, while running."""
         return self._assembled.store
 
+    def reread(self, settings: Settings) -> None:
+        """The configuration was read again: its markets are listened to from now on."""
+        if self.assembly is not None:
+            self.assembly.following.reread(settings.ingest)
+
     def tally(self) -> Tally:
         """What has been counted so far in this process."""
         return self.assembly.tally() if self.assembly is not None else Tally()
@@ -176,11 +181,29 @@ def owner_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-async def run_until_signalled(service: Service) -> None:
-    """Run; the first SIGINT or SIGTERM stops it in order, a second one at once."""
+async def run_until_signalled(service: Service, read: Callable[[], Settings] | None = None) -> None:
+    """Run; the first SIGINT or SIGTERM stops it in order, a second one at once. SIGHUP takes up what `read` gives."""
     stop = asyncio.Event()
-    with stop_on_signals(stop):
-        await service.run(stop)
+    loop = asyncio.get_running_loop()
+    if read is not None:
+        loop.add_signal_handler(signal.SIGHUP, _reread, service, read)
+    try:
+        with stop_on_signals(stop):
+            await service.run(stop)
+    finally:
+        if read is not None:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+def _reread(service: Service, read: Callable[[], Settings]) -> None:
+    """A configuration that is wrong is told, and the old one goes on."""
+    try:
+        settings = read()
+    except ConfigError as error:
+        log.warning("config.refused", error=str(error))
+        return
+    log.info("config.reread")
+    service.reread(settings)
 
 
 @contextmanager
@@ -214,11 +237,14 @@ def _no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def serve(settings: Settings) -> int:
-    """The `run` command: returns 0 after a drained stop. Raises the first cause of a failure."""
+def serve(settings: Settings, read: Callable[[], Settings] | None = None) -> int:
+    """The `run` command: returns 0 after a drained stop. Raises the first cause of a failure.
+
+    `read` reads the configuration again, for SIGHUP.
+    """
     configure(settings.log)
     try:
-        asyncio.run(run_until_signalled(Service(settings)))
+        asyncio.run(run_until_signalled(Service(settings), read))
     except* Exception as group:
         raise first_cause(group) from group
     return 0

@@ -13,10 +13,13 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
+from pricewatch.ingest.instruments import Lists
+from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
+from pricewatch.store.choices import PostgresMarketBook
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -51,6 +54,7 @@ class Store:
     history: PostgresHistory
     maintenance: Maintenance
     gaps: PostgresGapLedger
+    choices: PostgresMarketBook
     system: PostgresSystemFeed
     models: PostgresModelStore
     journal: PostgresJournal
@@ -94,6 +98,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         history=history,
         maintenance=Maintenance(database, settings.database.ticks, clock, ticks),
         gaps=PostgresGapLedger(database, system),
+        choices=PostgresMarketBook(database),
         system=system,
         models=PostgresModelStore(database),
         journal=PostgresJournal(commits, clock),
@@ -109,6 +114,21 @@ def embedded(settings: Settings) -> EmbeddedPostgres | None:
     if settings.database.url.get_secret_value():
         return None
     return EmbeddedPostgres(database_folder(settings), settings.database.embedded)
+
+
+def instrument_lists(settings: Settings) -> Lists:
+    """Where venues' lists of markets are kept."""
+    return Lists(settings.app.data / "instruments")
+
+
+def stay_away(settings: Settings, clock: Clock) -> StayAway:
+    """Until when venues want to be left alone, as far as ingest has written it down."""
+    return StayAway(ingest_folder(settings) / "stay_away.json", clock)
+
+
+def ingest_folder(settings: Settings) -> Path:
+    """Where ingest keeps what a restart must know."""
+    return settings.app.data / "ingest"
 
 
 def database_folder(settings: Settings) -> Path:

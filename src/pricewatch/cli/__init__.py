@@ -9,7 +9,9 @@ from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
 from pricewatch.cli.evaluate import evaluate
+from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
+from pricewatch.cli.past import backfill, import_
 from pricewatch.cli.people import user
 from pricewatch.cli.rules import rules
 from pricewatch.cli.service import check, config, demo, migrate, run
@@ -44,8 +46,9 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, simulate, replay, record):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
     app.command(command)
+app.command(import_, name="import")
 for group in (config, evaluate, rules, user):
     app.command(group)
 

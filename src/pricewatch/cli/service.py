@@ -26,7 +26,7 @@ def run(
     if roles is not None:
         chosen = tuple(part.strip() for part in roles.split(",") if part.strip())
         settings = settings.model_copy(update={"app": type(settings.app)(**{**dict(settings.app), "roles": chosen})})
-    return serve(settings)
+    return serve(settings, lambda: settings_of(config))
 
 
 def demo(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -21,15 +22,33 @@ async def simulate(
     host: str = "127.0.0.1",
     ws_port: Annotated[int, Parameter(help="WebSocket port; 0 takes a free one.")] = 0,
     rest_port: Annotated[int, Parameter(help="REST port; 0 takes a free one.")] = 0,
+    market: Annotated[
+        tuple[str, ...], Parameter(help="A market as venue:BASE-QUOTE, as often as wanted; default: a few.")
+    ] = (),
+    fault: Annotated[
+        tuple[str, ...], Parameter(help="Trouble as name=value, for example drop=0.01 or mute=kraken:BTC-USD.")
+    ] = (),
 ) -> int:
-    """Serve the venues' wire protocols on loopback from a seeded market; addresses go to stdout as JSON."""
+    """Serve the venues' wire protocols on loopback from a seeded market; addresses go to stdout as JSON.
+
+    While it runs, POST to `/control/faults` (JSON), `/control/accident?kind=`, `/control/disconnect` or
+    `/control/event` on the REST port to make trouble.
+    """
     from pricewatch.app.clock import SystemClock
     from pricewatch.simulator.entry import simulate as serve
-    from pricewatch.simulator.settings import SimulatorSettings
+    from pricewatch.simulator.settings import FaultSettings, SimulatorSettings
 
-    settings = _checked(
-        SimulatorSettings, {"seed": seed, "rate": rate, "host": host, "ws_port": ws_port, "rest_port": rest_port}
-    )
+    options: dict[str, Any] = {
+        "seed": seed,
+        "rate": rate,
+        "host": host,
+        "ws_port": ws_port,
+        "rest_port": rest_port,
+        "faults": _checked(FaultSettings, _faults(fault), option="fault"),
+    }
+    if market:
+        options["markets"] = _markets(market)
+    settings = _checked(SimulatorSettings, options)
     await serve(settings, clock=SystemClock(), ready=lambda addresses: emit(addresses._asdict()))
     return ExitCode.OK
 
@@ -42,7 +61,10 @@ async def replay(
     ws_port: int = 0,
     rest_port: int = 0,
 ) -> int:
-    """Serve recorded captures through the same servers, REST history included; addresses go to stdout as JSON."""
+    """Serve recorded captures (files, or folders of them) as their venues would, REST history included.
+
+    Addresses go to stdout as JSON.
+    """
     from pricewatch.app.clock import SystemClock
     from pricewatch.simulator.entry import replay as serve
     from pricewatch.simulator.settings import SimulatorSettings
@@ -69,11 +91,38 @@ async def record(
     return ExitCode.OK
 
 
-def _checked(model: type[_Model], options: dict[str, Any]) -> _Model:
-    """The settings from options; raises `Invalid` that names the wrong one."""
+def _markets(keys: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Symbols by venue."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key in keys:
+        venue, sign, symbol = key.partition(":")
+        if not sign:
+            raise Invalid("--market", f"{key[:80]!r} is not venue:BASE-QUOTE; write for example 'kraken:BTC-USD'")
+        found[venue] = (*found.get(venue, ()), symbol)
+    return found
+
+
+def _faults(words: Iterable[str]) -> dict[str, Any]:
+    """Values by name; a name given twice, or a comma, makes a list of markets."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign:
+            raise Invalid("--fault", f"{word[:80]!r} is not name=value; write for example 'drop=0.01'")
+        if name in {"mute", "freeze"}:
+            found[name] = (*found.get(name, ()), *value.split(","))
+        else:
+            found[name] = value
+    return found
+
+
+def _checked(model: type[_Model], options: dict[str, Any], *, option: str = "") -> _Model:
+    """The settings from options; raises `Invalid` that names the wrong one (`option`: the one they all come from)."""
     try:
         return model.model_validate(options)
     except ValidationError as error:
         problem = error.errors()[0]
-        option = str(problem["loc"][0]).replace("_", "-")
-        raise Invalid(f"--{option}", f"{problem['msg']} (given: {problem['input']!r})") from error
+        place = ".".join(str(part) for part in problem["loc"])
+        name = option or place.replace("_", "-")
+        detail = f"{place}: {problem['msg']}" if option and place else problem["msg"]
+        raise Invalid(f"--{name}", f"{detail} (given: {problem['input']!r})") from error

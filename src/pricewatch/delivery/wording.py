@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import msgspec
 
+from pricewatch.delivery.figures import grouped, is_number, number, printable, rough, span_text
+from pricewatch.delivery.phrases import PHRASES
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, rfc3339, to_datetime
 from pricewatch.domain.watch import SYSTEM
-
-_UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-
-
-def printable(text: str, limit: int) -> str:
-    """One line of at most `limit` characters without controls, direction marks or lone surrogates."""
-    clean = "".join(" " if unicodedata.category(letter) in _UNSAFE else letter for letter in text[: 4 * limit])
-    line = " ".join(clean.split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-
-
-def grouped(text: str) -> str:
-    """`70012.4` as `70,012.4`; anything but a plain decimal number stays as it is."""
-    sign, digits = ("-", text[1:]) if text.startswith("-") else ("", text)
-    whole, dot, rest = digits.partition(".")
-    if not (whole.isascii() and whole.isdigit() and (not dot or rest.isdigit())):
-        return text
-    return f"{sign}{int(whole):,}{dot}{rest}"
-
-
-def number(value: object) -> str | None:
-    """A price or level from evidence as people read it; None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    text = decimal_text(value) if isinstance(value, float) else str(value)
-    return printable(grouped(text), 40) or None
 
 
 def clock_time(at: int, *, now: int) -> str:
@@ -48,21 +21,6 @@ def clock_time(at: int, *, now: int) -> str:
     moment = to_datetime(at)
     same_day = moment.date() == to_datetime(now).date()
     return moment.strftime("%H:%M UTC" if same_day else "%Y-%m-%d %H:%M UTC")
-
-
-def span_text(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
-    whole = max(0, round(seconds))
-    if whole < 120:
-        return f"{whole} s"
-    minutes = whole // 60
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 24:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(hours, 24)
-    return f"{days} d {hours} h" if hours else f"{days} d"
 
 
 def phrase(signal: Signal) -> str:
@@ -144,12 +102,12 @@ def _began(kind: str, evidence: Mapping[str, Any]) -> str:
         case "change":
             return _change(evidence)
         case "anomaly":
-            score = _rough(evidence.get("score"), digits=3)
+            score = rough(evidence.get("score"), digits=3)
             return f"unusual (score {score})" if score else "unusual"
         case "outside_band":
             return _band(evidence.get("band"))
         case _:
-            return kind.replace("_", " ")
+            return PHRASES[kind](evidence) if kind in PHRASES else kind.replace("_", " ")
 
 
 def _ended(kind: str, evidence: Mapping[str, Any]) -> str:
@@ -161,7 +119,7 @@ def _ended(kind: str, evidence: Mapping[str, Any]) -> str:
         case "change":
             return f"calm again, {_change(evidence)}"
         case "anomaly":
-            score = _rough(evidence.get("score"), digits=3)
+            score = rough(evidence.get("score"), digits=3)
             return f"usual again (score {score})" if score else "usual again"
         case "outside_band":
             return f"no longer {_band(evidence.get('band'))}"
@@ -172,19 +130,10 @@ def _ended(kind: str, evidence: Mapping[str, Any]) -> str:
 def _change(evidence: Mapping[str, Any]) -> str:
     """The change read is in per cent, its window in seconds."""
     change, window = evidence.get("value"), evidence.get("window")
-    moved = f"changed {change:+.2f}%" if _is_number(change) else "changed"
-    return f"{moved} in {span_text(window)}" if _is_number(window) else moved
+    moved = f"changed {change:+.2f}%" if is_number(change) else "changed"
+    return f"{moved} in {span_text(window)}" if is_number(window) else moved
 
 
 def _band(band: object) -> str:
-    edges = [_rough(band.get(edge), digits=6) for edge in ("lower", "upper")] if isinstance(band, Mapping) else [None]
+    edges = [rough(band.get(edge), digits=6) for edge in ("lower", "upper")] if isinstance(band, Mapping) else [None]
     return f"outside its forecast band {edges[0]} to {edges[1]}" if all(edges) else "outside its forecast band"
-
-
-def _rough(value: object, *, digits: int) -> str | None:
-    """A model's number to as many digits as mean something."""
-    return number(float(f"{value:.{digits}g}")) if _is_number(value) else None
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

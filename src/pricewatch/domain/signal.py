@@ -22,7 +22,7 @@ class Direction(enum.StrEnum):
 def signal_id(rule: uuid.UUID, version: int, scope: str, cause: str, direction: Direction) -> uuid.UUID:
     """The same change of the same rule has the same id, wherever and whenever it is computed.
 
-    `cause` is `trade:<key>`, `timer:<due µs>`, `bar:<end µs>`, `gap:<id>` or `model:<activation>`.
+    `cause` is `trade:<key>`, `quote:<seen>`, `timer:<due µs>`, `bar:<end µs>`, `gap:<id>` or `model:<activation>`.
     """
     return uuid.uuid5(SIGNALS, f"{rule}/{version}/{scope}/{cause}/{direction}")
 

@@ -95,7 +95,7 @@ class Engine:
         return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
 
     def _bind(self, active: ActiveRule, market: MarketState, state: RuleState) -> Instance:
-        index = market.index(active.rule.when.needs())
+        index = market.index(active.rule.when.needs(), active.effective_seen)
         instance = Instance(active, active.id.bytes, market.market.id, index, state)
         index.members.add(instance)
         market.add_fresh(instance)
@@ -119,7 +119,7 @@ class Engine:
     def _unbind(self, instances: Iterable[Instance]) -> None:
         for instance in instances:
             market = self._markets[instance.market]
-            market.fresh.pop(instance, None)
+            market.forget(instance)
             instance.index.drop(instance)
             if not instance.index.members:
                 market.release(instance.index)
@@ -160,10 +160,22 @@ class Engine:
             market.park(seen)
             market.sample(trade, score)
 
-    def quote(self, quote: Quote, seen: int) -> None:  # noqa: ARG002 - no condition reads quotes yet
-        """The next quote in the order: time passes, nothing else."""
+    def quote(self, quote: Quote, seen: int) -> None:
+        """The next quote in the order: time passes, and rules on the spread are judged once the market has traded.
+
+        Raises `KeyError` for a market never added.
+        """
         if seen >= self._due.next:
             self.advance(seen)
+        market = self._markets[quote.market]
+        if market.spread is None or not market.at:
+            return
+        touched = market.sample_quote(quote, market.spread)
+        touched.extend(market.take_unquoted(seen))
+        if touched:
+            at = max(market.at, quote.at)
+            cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
+            self._judge_all(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
@@ -221,7 +233,7 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        spans = [feature.window for market in self._markets.values() for feature in market.indexes]
+        spans = [feature.reach for market in self._markets.values() for feature in market.indexes]
         return max([2 * MINUTE, *spans]) + self._grace
 
     @property
@@ -261,6 +273,7 @@ class Engine:
     ) -> None:
         """Within the grace: into its bar, and judged by level conditions at the market's time."""
         market.seen = seen
+        market.late(trade)
         if seen > market.model_seen:
             for bar in (market.bar, market.older):
                 if bar is not None and bar.due_seen and bar.start <= trade.at < bar.end:
@@ -269,6 +282,7 @@ class Engine:
             return
         touched: list[Instance] = []
         market.price.glance(trade.price, touched)
+        touched.extend(market.take_armed(market.price, suspect=False))
         self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
@@ -279,7 +293,7 @@ class Engine:
             return
         touched: list[Instance] = []
         market.price.glance(trade.price, touched)
-        wanted = market.take_armed(market.price)
+        wanted = market.take_armed(market.price, suspect=True)
         for instance in touched:
             if instance.active.rule.policy.suspect:
                 wanted.append(instance)
@@ -347,8 +361,8 @@ class Engine:
     ) -> None:
         due, index, when = instance.due_at, instance.index, instance.active.rule.when
         holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
-        after, direction = expire(instance.state, holds=holds)
-        cause = Cause(f"timer:{due}", due, seen, seen, price, trade=False, late=late, replay=replay)
+        after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)
+        cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
         self._change(market, instance, after, direction, cause)
         if not instance.awake:
             index.place(instance)
@@ -377,7 +391,7 @@ def _cause(trade: Trade, at: int, seen: int, *, late: bool, replay: bool) -> Cau
         seen,
         trade.received,
         trade.price,
-        trade=True,
+        sample=True,
         late=late or bool(trade.flags & _LATE),
         replay=replay,
         suspect=bool(trade.flags & _SUSPECT),

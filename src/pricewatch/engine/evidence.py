@@ -18,15 +18,17 @@ VERSION = 1
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """What made rules change: a trade, or a timer that came due."""
+    """What made rules change: a trade, a quote, or a timer that came due."""
 
     text: str
-    """`trade:<key>` or `timer:<due>`."""
+    """`trade:<key>`, `quote:<seen>` or `timer:<due>`."""
     at: int
     seen: int
     received: int
     price: float
-    trade: bool
+    """The last trade's."""
+    sample: bool
+    """Whether it brought numbers, as all do but timers."""
     late: bool = False
     replay: bool = False
     suspect: bool = False
@@ -71,16 +73,21 @@ def signal(
 def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, Any]:
     """Version 1: prices as decimal text, everything else as numbers; unknown numbers are left out.
 
-    `value` is the number the condition read (`feature` says which), `prior` what it was at the trade before.
+    `value` is the number the condition read (`feature` says which), `prior` what it was at the sample before.
     """
     index = instance.index
     facts: dict[str, Any] = {"v": VERSION, "feature": index.feature.name, "price": decimal_text(cause.price)}
-    value = index.now if cause.trade else index.x
+    value = index.now if cause.sample else index.x
     for name, number in (("value", value), ("prior", index.prior)):
-        if not math.isnan(number) and (cause.trade or name == "value"):
+        if not math.isnan(number) and (cause.sample or name == "value"):
             facts[name] = decimal_text(number) if index is state.price else number
     facts.update(instance.active.rule.when.evidence())
-    if index.feature.window:
+    if index is state.spread and state.quote is not None:
+        facts["quote"] = {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}
+    followed = state.gauge(index)
+    if followed is not None:
+        facts.update(followed.gauge.facts())
+    elif index.feature.window:
         _reference(facts, state, index)
     if index.feature == SCORE:
         _score(facts, state)

@@ -7,7 +7,7 @@ from heapq import heapify, heappop, heappush
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.engine.state import ActiveRule
-from pricewatch.rules.base import Feature
+from pricewatch.rules.base import Feature, Triggers
 from pricewatch.rules.lifecycle import NEW
 
 INF = math.inf
@@ -49,6 +49,7 @@ class Instance:
         return False
 
 
+NEVER: Triggers = (INF, -INF)
 _Entry = tuple[float, bytes, Instance]
 
 
@@ -79,7 +80,8 @@ class LevelIndex:
 
     def place(self, instance: Instance) -> None:
         """Let it sleep until the number, now at `x`, reaches its next trigger."""
-        up, down = instance.active.rule.when.triggers(instance.state.phase, self.x)
+        phase = instance.state.phase
+        up, down = NEVER if phase is Phase.EXPIRED else instance.active.rule.when.triggers(phase, self.x)
         instance.up, instance.down = up, down
         bound = 2 * len(self.members) + 64
         if up != INF:

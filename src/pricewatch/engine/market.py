@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 from operator import attrgetter
 
-from pricewatch.domain.market import Market, Trade
+from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
 from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
+from pricewatch.engine.gauges.base import DECIMALS, Followed
+from pricewatch.engine.gauges.registry import GAUGES
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble
-from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, UNDER, Feature
+from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, SPREAD, UNDER, Feature
 from pricewatch.rules.lifecycle import ARMED
 
 NAN = math.nan
@@ -29,8 +31,9 @@ class MarketState:
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "held", "indexes", "market",
-        "model_seen", "older", "price", "score", "seen", "series", "timers", "unarmed_seen", "waiting",
+        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held", "indexes", "market",
+        "model_seen", "older", "price", "quote", "score", "seen", "series", "spread", "timers", "unarmed_seen",
+        "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
@@ -42,10 +45,14 @@ class MarketState:
         """Models and bars already contain every trade up to here."""
         self.price = LevelIndex(PRICE)
         self.score: LevelIndex | None = None
+        self.spread: LevelIndex | None = None
         self.bands: list[LevelIndex] = []
         self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
         """What is read by some rule, besides the price, which always is."""
         self.series = Series()
+        self.gauges: list[Followed] = []
+        self.quote: Quote | None = None
+        """The last one, while some rule reads the spread."""
         self.band: Band | None = None
         self.ensemble = ensemble
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
@@ -53,6 +60,8 @@ class MarketState:
         """The bar before, while out-of-order trades may still come into it."""
         self.fresh: dict[Instance, None] = {}
         """Rules to be judged at the next in-order trade in any case, in order of arming."""
+        self.unquoted: dict[Instance, None] = {}
+        """Rules on the spread to be judged at the next quote in any case."""
         self.arm_seen = NEVER
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
@@ -65,18 +74,28 @@ class MarketState:
         self.due_at = NEVER
         """Event time of the next timer, or of the older bar's end with grace."""
 
-    def index(self, feature: Feature) -> LevelIndex:
-        """The index of a number, made when the first rule reads it."""
+    def index(self, feature: Feature, after: int) -> LevelIndex:
+        """The index of a number, made when the first rule reads it; `after` is that rule's `effective_seen`."""
         found = self.indexes.get(feature)
         if found is None:
             found = self.indexes[feature] = LevelIndex(feature)
             if feature == SCORE:
                 self.score = found
+            elif feature == SPREAD:
+                self.spread = found
             elif feature in (OVER, UNDER, OUTSIDE):
                 self.bands.append(found)
+            elif feature.name in GAUGES:
+                self.gauges.append(Followed(GAUGES[feature.name](feature), found, after))
             else:
                 self.series.windows.append(Window(found))
+        elif (followed := self.gauge(found)) is not None:
+            followed.after = min(followed.after, after)
         return found
+
+    def gauge(self, index: LevelIndex) -> Followed | None:
+        """What measures the number of `index`; None where it is no gauge's."""
+        return next((followed for followed in self.gauges if followed.index is index), None)
 
     def release(self, index: LevelIndex) -> None:
         """Nobody reads this number any more: it costs nothing from now on."""
@@ -85,8 +104,12 @@ class MarketState:
         del self.indexes[index.feature]
         if index is self.score:
             self.score = None
+        elif index is self.spread:
+            self.spread = self.quote = None
         elif index in self.bands:
             self.bands.remove(index)
+        elif (followed := self.gauge(index)) is not None:
+            self.gauges.remove(followed)
         else:
             windows = [window for window in self.series.windows if window.index is not index]
             if not windows:
@@ -94,10 +117,13 @@ class MarketState:
             self.series.windows = windows
 
     def add_fresh(self, instance: Instance) -> None:
-        """To be judged at the first trade after the rule's `effective_seen`."""
-        self.fresh[instance] = None
+        """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
         after = instance.active.effective_seen
-        self.arm_seen = min(self.arm_seen, after)
+        if instance.index is self.spread:
+            self.unquoted[instance] = None
+        else:
+            self.fresh[instance] = None
+            self.arm_seen = min(self.arm_seen, after)
         if not instance.state.armed:
             self.unarmed_seen = min(self.unarmed_seen, after)
 
@@ -109,25 +135,43 @@ class MarketState:
         self.arm_seen = self.unarmed_seen = min((i.active.effective_seen for i in self.fresh), default=NEVER)
         return taken
 
-    def take_armed(self, index: LevelIndex) -> list[Instance]:
-        """The fresh rules on `index` that count suspects and have seen a trade: a restart left them awake."""
-        taken = [i for i in self.fresh if i.index is index and i.state.armed and i.active.rule.policy.suspect]
+    def forget(self, instance: Instance) -> None:
+        """It is nobody's business any more whether this rule has been judged."""
+        self.fresh.pop(instance, None)
+        self.unquoted.pop(instance, None)
+
+    def take_unquoted(self, seen: int) -> list[Instance]:
+        """The fresh rules to be judged by a quote at `seen`."""
+        taken = [i for i in self.unquoted if i.state.armed or i.active.effective_seen < seen]
+        for instance in taken:
+            del self.unquoted[instance]
+        return taken
+
+    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Instance]:
+        """The fresh rules on `index` that have seen a trade (and count suspects): a restart left them awake."""
+        taken = [
+            i
+            for i in self.fresh
+            if i.index is index and i.state.armed and (not suspect or i.active.rule.policy.suspect)
+        ]
         for instance in taken:
             del self.fresh[instance]
         return taken
 
     def park(self, seen: int) -> None:
         """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
-        if len(self.fresh) < sum(len(index.members) for index in self.indexes.values()):
+        if len(self.fresh) + len(self.unquoted) < sum(len(index.members) for index in self.indexes.values()):
             for index in self.indexes.values():
                 index.empty()
-                self.fresh.update(dict.fromkeys(index.members))
+                asked = self.unquoted if index is self.spread else self.fresh
+                asked.update(dict.fromkeys(index.members))
             self.arm_seen = -1
         if seen > self.unarmed_seen:
-            for instance in self.fresh:
-                if not instance.state.armed and instance.active.effective_seen < seen:
+            unarmed = [i for asked in (self.fresh, self.unquoted) for i in asked if not i.state.armed]
+            for instance in unarmed:
+                if instance.active.effective_seen < seen:
                     instance.state = ARMED
-            self.unarmed_seen = min((i.active.effective_seen for i in self.fresh if not i.state.armed), default=NEVER)
+            self.unarmed_seen = min((i.active.effective_seen for i in unarmed if not i.state.armed), default=NEVER)
 
     def sample(self, trade: Trade, score: float) -> list[Instance]:
         """Every number that is read, at the next in-order trade; the sleeping rules it concerns, in no order."""
@@ -142,7 +186,24 @@ class MarketState:
                 window.index.sample(self.series.change(window), touched)
         for index in self.bands:
             index.sample(self.position(index.feature, price, at), touched)
+        for followed in self.gauges:
+            if self.seen > followed.after:
+                followed.index.sample(followed.gauge.trade(at, price, trade.size), touched)
         return touched
+
+    def sample_quote(self, quote: Quote, index: LevelIndex) -> list[Instance]:
+        """The spread at the next quote; the sleeping rules it concerns, in no order."""
+        touched: list[Instance] = []
+        self.quote = quote
+        middle = (quote.bid + quote.ask) / 2.0
+        index.sample(round(100.0 * (quote.ask - quote.bid) / middle, DECIMALS), touched)
+        return touched
+
+    def late(self, trade: Trade) -> None:
+        """A trade out of order, at its place in the order: gauges take it into their windows."""
+        for followed in self.gauges:
+            if self.seen > followed.after:
+                followed.gauge.late(trade.at, trade.price, trade.size)
 
     def note_due(self, grace: int) -> None:
         """Work out `due_at` anew."""

@@ -187,6 +187,14 @@ class Evaluation:
             if self._tail is None:
                 self._quote(tick, seen)
 
+    def follow(self, markets: Iterable[Market]) -> None:
+        """Take up further markets, before the first of their ticks; rules that match them are bound to them."""
+        for market in markets:
+            if market.id not in self._markets:
+                self._markets[market.id] = market
+                self._engine.add_market(market)
+                self._sight.begin([market.id])
+
     def blind(self, market: int) -> None:
         """Its timers wait until it is seen again: what was missed may yet break what they wait for."""
         self._sight.blind(market)
@@ -209,6 +217,9 @@ class Evaluation:
 
     def _quote(self, quote: Quote, seen: int) -> None:
         self._engine.quote(quote, seen)
+        if self._engine.transitions:
+            self._evaluated = seen
+            self._wake.set()
         self._tape.quote(quote, seen)
 
     def _spool_soon(self) -> None:
@@ -361,11 +372,10 @@ class Evaluation:
     async def _model_loop(self) -> None:
         """A few markets at a time, so that saving never holds the loop."""
         at = 0
-        markets = list(self._markets)
-        share = max(1, -(-len(markets) // 50))
-        pause = self._settings.snapshot_interval / max(1, -(-len(markets) // share))
         while True:
-            await asyncio.sleep(pause)
+            markets = list(self._markets)
+            share = max(1, -(-len(markets) // 50))
+            await asyncio.sleep(self._settings.snapshot_interval / max(1, -(-len(markets) // share)))
             chosen = markets[at : at + share]
             at = at + share if at + share < len(markets) else 0
             for market in chosen:

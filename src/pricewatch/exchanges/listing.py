@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -31,3 +32,10 @@ def instruments(rows: Iterable[Listed]) -> list[Instrument]:
         if known is None or (row.active and not known.active):
             found[symbol] = Instrument(row.native, symbol, row.active)
     return [found[symbol] for symbol in sorted(found)]
+
+
+def absent(venue: str, symbol: str, known: Iterable[Instrument]) -> str:
+    """That the venue does not have the symbol, and what it has that looks like it."""
+    near = difflib.get_close_matches(symbol, [one.symbol for one in known if one.active], n=3, cutoff=0.7)
+    hint = f"did you mean {', '.join(map(repr, near))}?" if near else f"'pricewatch markets {venue}' lists what it has"
+    return f"{venue} has no {symbol!r}; {hint}"

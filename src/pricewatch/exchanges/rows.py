@@ -1,15 +1,15 @@
-"""Rows in frames: one that cannot be used does not take the others with it."""
+"""Rows in frames and pages: one that cannot be used does not take the others with it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from pricewatch.domain.market import Market, Quote
-from pricewatch.exchanges.base import IGNORED, UNUSABLE, Ignored
+from pricewatch.domain.market import Candle, Market, Quote
+from pricewatch.exchanges.base import IGNORED, UNUSABLE, CandleRequest, Ignored, text_key, within
 
 RowT = TypeVar("RowT")
 Key = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -22,7 +22,25 @@ Best = float | Literal[""] | None
 """A price or size of a book that may have no orders on that side."""
 
 
+class Kline(msgspec.Struct, gc=False, array_like=True):
+    """A minute as several venues write it: open ms, open, high, low, close, base volume, and more."""
+
+    at: Millis
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def identity(text: str) -> tuple[int, str | None]:
+    """Key and reference of a trade id: its number where it is one that fits, else a key for the text."""
+    if len(text) < 20 and text.isascii() and text.isdigit() and (key := int(text)) < 2**63 and text[0] != "0":
+        return key, None
+    return text_key(text), text
 
 
 def salvaged(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple[list[RowT], int]:
@@ -36,6 +54,14 @@ def salvaged(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple
         with suppress(*UNUSABLE):
             rows.append(decode(raw))
     return rows, len(raws) - len(rows)
+
+
+def minutes(request: CandleRequest, rows: Iterable[Kline]) -> list[Candle]:
+    """The candles asked for, oldest first."""
+    number = request.market.id
+    return within(
+        [Candle(number, row.at * 1000, row.open, row.high, row.low, row.close, row.volume) for row in rows], request
+    )
 
 
 def best(

@@ -27,6 +27,7 @@ from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages
+from pricewatch.gateway.rest.choices import Choices
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
@@ -37,6 +38,7 @@ from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import FeedLog, SystemFeed
+from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.rules import RuleBook, RuleChanges
@@ -67,6 +69,8 @@ class Keepers:
     outbox: Outbox
     models: ModelStore
     gaps: GapBook
+    choices: MarketBook
+    market_changes: MarketChanges
     system: SystemFeed
 
 
@@ -107,6 +111,7 @@ class Gateway:
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
             Signals(keepers.feed),
             Gaps(keepers.gaps, self._board),
+            Choices(keepers.choices, keepers.market_changes, clock),
             People(keepers.accounts, keepers.outbox),
         )
         self._endpoints = [endpoint for resource in resources for endpoint in resource.endpoints()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -24,6 +25,10 @@ log = structlog.get_logger(__name__)
 
 _SLICE = 500
 """Late trades handed on before others get their turn."""
+_MAX_CHASES = 100
+"""Holes of one market chased one by one at a time."""
+_BULK = 1.0
+"""Seconds over which further ones are put together."""
 _MAX_PARTS = 20
 """Remains of one hole declared one by one; more are declared as one."""
 
@@ -34,6 +39,11 @@ class Wanted(msgspec.Struct, frozen=True):
     hole: Hole
     from_at: int
     to_at: int
+
+
+def _together(one: Wanted, other: Wanted) -> Wanted:
+    hole = Hole(min(one.hole.first, other.hole.first), max(one.hole.last, other.hole.last))
+    return Wanted(hole, min(one.from_at, other.from_at), max(one.to_at, other.to_at))
 
 
 class Late:
@@ -76,6 +86,8 @@ class Refiller:
         self._episodes: dict[int, list[Wanted]] = {}
         self._doubted: set[int] = set()
         self._down = False
+        self._chases: Counter[int] = Counter()
+        self._more: dict[int, Wanted] = {}
 
     def hole_found(self, feed: MarketFeed, hole: Hole, since: int) -> bool:
         """Take care of a hole; True when the market's live trades should wait for it."""
@@ -92,8 +104,19 @@ class Refiller:
         return True
 
     def chase(self, feed: MarketFeed, wanted: Wanted, gap: int | None = None) -> None:
-        """Declare the hole (unless it is declared as `gap`) and go on trying to fill it."""
-        self._group.create_task(self._chase(feed, wanted, gap), name=f"chase {feed.market.key}")
+        """Declare the hole (unless it is declared as `gap`) and go on trying to fill it.
+
+        With very many of one market under way, those of a second are declared as one.
+        """
+        number = feed.market.id
+        if gap is not None or self._chases[number] < _MAX_CHASES:
+            self._group.create_task(self._counted(feed, wanted, gap), name=f"chase {feed.market.key}")
+            self._chases[number] += 1
+        elif (known := self._more.get(number)) is not None:
+            self._more[number] = _together(known, wanted)
+        else:
+            self._more[number] = wanted
+            self._group.create_task(self._in_bulk(feed), name=f"chase {feed.market.key}")
 
     async def reconcile(self, feed: MarketFeed) -> None:
         """Ask what a silent market printed after the last trade seen, until it is known or a trade comes."""
@@ -171,6 +194,14 @@ class Refiller:
         else:
             self._back()
         return True
+
+    async def _counted(self, feed: MarketFeed, wanted: Wanted, gap: int | None) -> None:
+        await self._chase(feed, wanted, gap)
+        self._chases[feed.market.id] -= 1
+
+    async def _in_bulk(self, feed: MarketFeed) -> None:
+        await self._pause(_BULK)
+        await self._chase(feed, self._more.pop(feed.market.id), None)
 
     async def _chase(self, feed: MarketFeed, wanted: Wanted, number: int | None) -> None:
         loop = asyncio.get_running_loop()

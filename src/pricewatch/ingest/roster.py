@@ -47,7 +47,7 @@ class Roster:
 
     def place(self, markets: Sequence[Market]) -> None:
         """Listen to these, whose feeds are prepared."""
-        waiting = list(markets)
+        waiting = [market for market in markets if market.id in self._venue.feeds]
         for runner in self.runners:
             room = self._size - len(runner.markets)
             if room > 0 and waiting:
@@ -72,6 +72,8 @@ class Roster:
             if not runner.markets:
                 self.runners.remove(runner)
                 self._tasks.pop(runner.name).cancel()
+        for number in markets:
+            self._venue.feeds.pop(number, None)  # prepared, and not placed yet
         self._bound()
 
     def renew(self, market: Market) -> bool:

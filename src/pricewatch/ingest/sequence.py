@@ -72,6 +72,11 @@ class Sequence:
         ]
         return True
 
+    def reopen(self, hole: Hole) -> None:
+        """These were seen, but are lost: they are missing again."""
+        self.high = hole.last if self.high is None else max(self.high, hole.last)
+        self._holes = Sequence(self.high, [*self._holes, hole]).missing()
+
     def missing(self, within: tuple[int, int] | None = None) -> list[Hole]:
         """What is still missing, of one range or of all."""
         if within is None:

@@ -22,6 +22,10 @@ class VenueSettings(BaseModel):
     socket_url: str = Field(default="", description="WebSocket address; empty: the venue's public one.")
     rest_url: str = Field(default="", description="REST address; empty: the venue's public one.")
     history: bool = Field(default=True, description="Whether to ask REST for missing trades and past candles.")
+    instruments: bool = Field(
+        default=True,
+        description="Whether to ask REST for the venue's list of markets; without it symbols are taken as written.",
+    )
 
     connect_timeout: float = Field(default=10.0, gt=0, description="Seconds a connection may take to open.")
     greeting_timeout: float = Field(
@@ -94,6 +98,26 @@ class VenueSettings(BaseModel):
     )
 
 
+class RecordSettings(BaseModel):
+    """What `pricewatch record` writes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = Field(
+        default="", description="Where finished captures go too: s3://bucket/prefix or a folder; empty: nowhere."
+    )
+    keep: bool = Field(default=True, description="Whether a capture stays in its folder once the store has it.")
+    level: int = Field(default=6, ge=1, le=9, description="Compression of captures, 1 (fast) to 9 (small).")
+    flush_interval: float = Field(
+        default=1.0, gt=0, description="Seconds after which what came survives a kill of the process."
+    )
+    upload_retry: float = Field(default=1.0, gt=0, description="Seconds before the first repeat of an upload.")
+    upload_retry_cap: float = Field(default=300.0, gt=0, description="Most seconds between repeats of an upload.")
+    upload_timeout: float = Field(
+        default=30.0, gt=0, description="Seconds uploads may take after the end; the next start does the rest."
+    )
+
+
 class IngestSettings(BaseModel):
     """Section `ingest`."""
 
@@ -114,14 +138,26 @@ class IngestSettings(BaseModel):
         description="Seconds reading from the venues waits while storage or the bus takes no more; then only the "
         "extremes of each market are kept until it does, and what was left out is declared.",
     )
+    markets_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for markets that administrators added or removed."
+    )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
+    )
+    instruments_max_age: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="Seconds a venue's list of markets is used for before it is asked for again.",
+    )
+    instruments_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds a start waits for a venue's list of markets before it goes on without."
     )
     ledger_interval: float = Field(
         default=5.0, gt=0, description="Seconds between looks at how many holes are declared, for status and metrics."
     )
     silence: SilenceSettings = Field(default_factory=SilenceSettings, description="When silence is a signal.")
     suspects: SuspectSettings = Field(default_factory=SuspectSettings, description="Prints far off the recent prices.")
+    record: RecordSettings = Field(default_factory=RecordSettings, description="Captures (`pricewatch record`).")
     venues: dict[str, VenueSettings] = Field(
         default_factory=lambda: {
             "coinbase": VenueSettings(symbols=("BTC-USD", "ETH-USD")),

@@ -23,9 +23,13 @@ from pricewatch.ingest.dark import Stored
 from pricewatch.ingest.feed import MarketFeed
 from pricewatch.ingest.herald import Herald
 from pricewatch.ingest.history import VenueHistory
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.making import Connect, VenueMaker
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
+from pricewatch.ingest.refill import Wanted
 from pricewatch.ingest.resume import Ledgers, resume
+from pricewatch.ingest.sequence import Hole
+from pricewatch.ingest.sequence import Sequence as Ids
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ingest.suspects import Suspects
@@ -34,20 +38,20 @@ from pricewatch.ingest.transport.choice import connector
 from pricewatch.ingest.watch import Watch
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import SignalSink, SystemFeed
-from pricewatch.ports.ticks import Backlog, CandleImport, GapLedger, Listing, Mark, TickSink
+from pricewatch.ports.ticks import Backlog, CandleImport, Gap, GapLedger, Listing, Mark, TickSink
 from pricewatch.telemetry.metrics import Sample
 
 AnswerT = TypeVar("AnswerT")
 log = structlog.get_logger(__name__)
 
 
-def listings(settings: IngestSettings) -> list[Listing]:
-    """Every market the settings ask for, for the catalog to number."""
+def listings(settings: IngestSettings, directory: Directory | None = None) -> list[Listing]:
+    """Every market the settings ask for, for the catalog to number; without those a venue says it does not have."""
+    asked = [(name, symbol) for name, venue in settings.venues.items() if venue.enabled for symbol in venue.symbols]
     return [
-        Listing(name, symbol, EXCHANGES[name].native(symbol), EXCHANGES[name].step)
-        for name, venue in settings.venues.items()
-        if venue.enabled
-        for symbol in venue.symbols
+        Listing(name, symbol, native, EXCHANGES[name].step)
+        for name, symbol in asked
+        if (native := directory.native(name, symbol) if directory else EXCHANGES[name].native(symbol)) is not None
     ]
 
 
@@ -105,6 +109,7 @@ class Ingest:
         self._away = StayAway(None if folder is None else folder / "stay_away.json", clock)
         self._maker: VenueMaker | None = None
         self._group: asyncio.TaskGroup | None = None
+        self._began = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled; what waits behind a hole is handed on before the end."""
@@ -130,7 +135,9 @@ class Ingest:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
+            asyncio.TaskGroup() as connections,  # ends first: a last frame may still need a task of the others
         ):
+            connections.create_task(asyncio.Event().wait(), name="connections")  # there may be none for a while
             self._maker = VenueMaker(
                 self._settings,
                 sink=self._sink,
@@ -146,8 +153,10 @@ class Ingest:
                 away=self._away,
                 http=http,
                 group=group,
+                connections=connections,
             )
             self._group = group
+            self._began.set()
             await self.add(self._markets, self._marks)
             await self._watch_over(group)
 
@@ -182,22 +191,26 @@ class Ingest:
             for feed in live.venue.feeds.values():
                 yield feed, is_read
 
-    async def add(self, markets: Sequence[Market], marks: Mapping[int, Mark]) -> None:
+    async def add(
+        self, markets: Sequence[Market], marks: Mapping[int, Mark], settings: IngestSettings | None = None
+    ) -> None:
         """Listen to these too, from where their stored trades end; those listened to already are left alone.
 
-        The connections that stand take them up as far as the venue's limits allow.
+        The connections that stand take them up as far as the venue's limits allow. Waits for `run` to have begun.
+        `settings`: for venues that had none at the start.
         """
+        await self._began.wait()
         if self._maker is None or self._group is None:
-            raise RuntimeError("run() comes before add()")
+            raise RuntimeError("run() has made them")
         gaps = await self._ledgers()
-        for name, settings in self._settings.venues.items():
+        for name, venue in {**(settings or self._settings).venues, **self._settings.venues}.items():
             live = next((one for one in self.venues if one.venue.id == name), None)
             known = live.venue.feeds if live is not None else {}
             new = [market for market in markets if market.venue == name and market.id not in known]
-            if not settings.enabled or not new:
+            if not new:
                 continue
             if live is None:
-                live = self._maker.make(name, settings)
+                live = self._maker.make(name, venue)
                 self.venues.append(live)
             if self._suspects is not None:
                 for market in new:
@@ -210,11 +223,6 @@ class Ingest:
                     self._backfill(live, feeds, live.history, self._candles), name=f"candles {name}"
                 )
 
-    @property
-    def is_running(self) -> bool:
-        """Whether markets may be added."""
-        return self._maker is not None
-
     def remove(self, markets: Collection[int]) -> None:
         """Listen to these no more."""
         for live in self.venues:
@@ -223,6 +231,19 @@ class Ingest:
     def renew(self, market: Market) -> bool:
         """Subscribe anew to a market of which nothing comes; False when no connection has it."""
         return any(live.roster.renew(market) for live in self.venues if live.venue.id == market.venue)
+
+    def reopen(self, number: int, gap: Gap) -> None:
+        """A hole in what is stored was declared under this id: its trades were heard and lost; ask for them again."""
+        for live in self.venues:
+            feed = live.venue.feeds.get(gap.market)
+            if feed is None:
+                continue
+            if gap.is_keyless:
+                live.dark.resume(feed, number, gap)
+            elif isinstance(feed.sequence, Ids):
+                hole = Hole(gap.first_key, gap.last_key)
+                feed.sequence.reopen(hole)
+                live.refiller.chase(feed, Wanted(hole, gap.from_at, gap.to_at), number)
 
     async def _resume(
         self, live: LiveVenue, feeds: Sequence[MarketFeed], marks: Mapping[int, Mark], gaps: Ledgers

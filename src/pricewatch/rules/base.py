@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 
 from pricewatch.domain.rule import Phase
+from pricewatch.domain.time import SECOND
 
 INF = math.inf
 
@@ -19,9 +20,16 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     """One number known of a market at a trade: what a condition reads. Unread features cost nothing."""
 
     name: str
-    """`price`, `change`, `score`, `over`, `under` or `outside`."""
+    """`price`, `score`, `over`, `under`, `outside`, `change`, or the name of one of the engine's gauges."""
     window: int = 0
-    """Of `change`: the span in microseconds."""
+    """The span of recent trades it is about, in microseconds; 0 for none."""
+    baseline: int = 0
+    """The span before the window that it is compared with; 0 for none."""
+
+    @property
+    def reach(self) -> int:
+        """How far back it looks, in microseconds; a baseline begins with a whole second."""
+        return self.window + self.baseline + (SECOND if self.baseline else 0)
 
 
 PRICE = Feature("price")
@@ -34,12 +42,16 @@ OUTSIDE = Feature("outside")
 """The greater of `over` and `under`."""
 
 
+SPREAD = Feature("spread")
+"""How far bid and ask are apart, in per cent of their middle: the one number that quotes move, and trades do not."""
+
+
 class Condition(Protocol):
     """A parsed condition. An unknown number is NaN: it neither begins, holds nor clears."""
 
     kind: ClassVar[str]
     emits_clear: ClassVar[bool]
-    """Whether the end is worth a signal; `crosses` is an event and only re-arms."""
+    """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
 
     @property
     def level(self) -> float:
@@ -74,6 +86,31 @@ class Condition(Protocol):
     def evidence(self) -> dict[str, Any]:
         """The numbers its owner chose, for a signal's evidence: JSON-ready, prices as decimal text."""
         ...
+
+
+class Rising(msgspec.Struct, frozen=True, gc=False):
+    """What conditions have in common that hold while a number > level and end at number <= clear."""
+
+    level: float
+    clear: float
+
+    emits_clear: ClassVar[bool] = True
+
+    def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
+        """Strictly above the threshold."""
+        return x > self.level
+
+    def holds(self, x: float) -> bool:
+        """Strictly above the threshold."""
+        return x > self.level
+
+    def cleared(self, x: float) -> bool:
+        """Fallen to the clear level."""
+        return x <= self.clear
+
+    def triggers(self, phase: Phase, x: float) -> Triggers:  # noqa: ARG002 - one side only
+        """Sleep below the threshold, or above where it ends."""
+        return rising(phase, self.level, self.clear)
 
 
 def beyond(level: float) -> float:

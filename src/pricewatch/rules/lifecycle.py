@@ -43,17 +43,17 @@ def step(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Ste
     if state.phase is Phase.IDLE:
         return _begin(state, policy, now) if verdict.begins else (state, None)
     if state.phase is Phase.PENDING:
-        return (state, None) if verdict.holds else (_idle(state), None)
+        return (state, None) if verdict.holds else (_idle(state, policy), None)
     if state.phase is Phase.FIRING and verdict.cleared:
         told = policy.clear_signal and not state.silent
-        return _idle(state), Direction.CLEARED if told else None
+        return _idle(state, policy), Direction.CLEARED if told else None
     return state, None
 
 
-def expire(state: RuleState, *, holds: bool) -> Step:
+def expire(state: RuleState, policy: Policy, *, holds: bool) -> Step:
     """A pending rule's timer is due: it fires at `due_at`, unless its condition is known not to hold any more."""
     if not holds:
-        return _idle(state), None
+        return _idle(state, policy), None
     return _firing(state, state.due_at), Direction.FIRED
 
 
@@ -80,7 +80,9 @@ def _firing(state: RuleState, at: int) -> RuleState:
     return RuleState(phase=Phase.FIRING, armed=True, since=state.since, emitted_at=at, fired=state.fired + 1)
 
 
-def _idle(state: RuleState) -> RuleState:
+def _idle(state: RuleState, policy: Policy) -> RuleState:
+    """Idle again, or expired when it has fired as often as it may: then it stays so, and costs nothing."""
     if not state.fired:
         return ARMED
-    return RuleState(armed=True, emitted_at=state.emitted_at, fired=state.fired)
+    phase = Phase.EXPIRED if policy.fires and state.fired >= policy.fires else Phase.IDLE
+    return RuleState(phase=phase, armed=True, emitted_at=state.emitted_at, fired=state.fired)

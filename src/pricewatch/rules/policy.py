@@ -14,6 +14,7 @@ from pricewatch.rules.numbers import Number, percent, positive, shown
 CHANNELS = ("email",)
 """The channels a rule may name; every signal goes to the feed in any case."""
 LONGEST = 30 * DAY
+MOST_FIRES = 1_000_000
 
 Severity = Literal["info", "warning", "critical"]
 
@@ -36,6 +37,10 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             description="Event time after a fire before the next one; a rule still true then fires, e.g. '10m'."
         ),
     ] = "0s"
+    fires: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=MOST_FIRES)] | Literal["once", "always"],
+        msgspec.Meta(description="How often it may fire on each market: 'once', a number, or 'always'."),
+    ] = "always"
     fire_on_arming: Annotated[
         bool, msgspec.Meta(description="Fire when it is already true at the rule's first trade.")
     ] = False
@@ -54,6 +59,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
 
     hold: int = 0
     cooldown: int = 0
+    fires: int = 0
+    """How often it may fire on each market; 0 for always."""
     fire_on_arming: bool = False
     clear_signal: bool = True
     severity: str = "info"
@@ -108,13 +115,21 @@ def back(document: PolicyDocument, *, percents: bool) -> Back:
     return Back(fraction=width / 100)
 
 
+def _fires(written: int | str) -> int:
+    if isinstance(written, int):
+        return written
+    return 1 if written == "once" else 0
+
+
 def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
     """The checked policy; raises `Invalid` for contradictions."""
     for number, channel in enumerate(document.channels):
         if channel not in CHANNELS:
             raise Invalid(f"$.policy.channels[{number}]", f"{shown(channel)} is no channel; known: {list(CHANNELS)}")
     if document.fire_on_arming and not emits_clear:
-        raise Invalid("$.policy.fire_on_arming", "true, but a crossing needs a sample before it; remove it")
+        raise Invalid(
+            "$.policy.fire_on_arming", "true, but this condition is an event, which needs a sample before it; remove it"
+        )
     if document.mail_on_clear and not (document.clear_signal and emits_clear and document.channels):
         raise Invalid(
             "$.policy.mail_on_clear", "true, but there is no clear signal or no channel; set 'channels' or remove it"
@@ -122,6 +137,7 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
     return Policy(
         hold=span(document.hold, "$.policy.for"),
         cooldown=span(document.cooldown, "$.policy.cooldown"),
+        fires=_fires(document.fires),
         fire_on_arming=document.fire_on_arming,
         clear_signal=document.clear_signal and emits_clear,
         severity=document.severity,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pricewatch.domain.errors import ConfigError, Invalid
 from pricewatch.domain.time import SECOND
 from pricewatch.simulator.ledger import Ledger
 from pricewatch.simulator.programme import Event
-from pricewatch.simulator.recordings import Leg, legs
+from pricewatch.simulator.recordings import Leg, Received, legs
 from pricewatch.simulator.registry import VENUES
-from pricewatch.simulator.session import Foreign, Heard
+from pricewatch.simulator.session import Foreign, Heard, Venue
 from pricewatch.simulator.settings import SimulatorSettings
 from pricewatch.simulator.tape import Item, Recorded
 
@@ -30,16 +30,45 @@ class _Frame(NamedTuple):
 def load(files: Iterable[Path], settings: SimulatorSettings) -> list[CaptureTape]:
     """One tape for each venue in the recordings, held in memory; raises `ConfigError` for what cannot be served."""
     by_venue: dict[str, list[_Frame]] = {}
-    for file in files:
+    memories = Memories()
+    for file in recordings(files):
         for leg in legs(file):
-            venue = _named(leg) or _guessed(leg)
-            by_venue.setdefault(venue, []).extend(_read(leg, venue))
+            venue = venue_of(leg)
+            by_venue.setdefault(venue, []).extend(_read(leg, venue, memories.of(leg)))
     by_venue = {venue: frames for venue, frames in by_venue.items() if any(frame.heard.topics for frame in frames)}
     if not by_venue:
         raise ConfigError(f"replay: there is no frame of {', '.join(VENUES)} in the given files")
     for frames in by_venue.values():
         frames.sort(key=lambda frame: frame.at)
     return [CaptureTape(venue, frames, settings) for venue, frames in by_venue.items()]
+
+
+def recordings(files: Iterable[Path]) -> Iterator[Path]:
+    """The files, with folders replaced by the recordings below them, by name."""
+    for file in files:
+        if file.is_dir():
+            yield from sorted(found for found in file.rglob("*.jsonl*") if "-instruments." not in found.name)
+        else:
+            yield file
+
+
+def venue_of(leg: Leg) -> str:
+    """The venue of a recorded connection; raises `ConfigError` where none understands its frames."""
+    return _named(leg) or _guessed(leg)
+
+
+class Memories:
+    """What venues remember of connections, from a daily file to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str, str], dict[str, Any]] = {}
+
+    def of(self, leg: Leg) -> dict[str, Any]:
+        """The memory of a leg's connection; a new one where the leg begins with its opening."""
+        key = leg.file.parent, leg.file.name.partition("-")[0], leg.conn
+        if leg.opens:
+            self._known[key] = {}
+        return self._known.setdefault(key, {})
 
 
 def _named(leg: Leg) -> str | None:
@@ -54,31 +83,44 @@ def _named(leg: Leg) -> str | None:
 
 
 def _guessed(leg: Leg) -> str:
-    """The venue that understands most of a connection's first frames; raises `ConfigError` where none does."""
+    """The venue that understands most of a connection's first frames; raises `ConfigError` where none does half."""
+    tasted = leg.lines[:_TASTE]
     scores: dict[str, int] = {}
     refusal: ConfigError | None = None
     for name, venue in VENUES.items():
-        memory: dict[str, object] = {}
-        for line in leg.lines[:_TASTE]:
-            try:
-                heard = venue.read(line.frame, memory)
-            except ConfigError as exc:
-                refusal = refusal or _at(leg, line.number, str(exc))
-                break
-            except _UNREADABLE:
-                continue
-            scores[name] = scores.get(name, 0) + (1 if heard is None else 2)
-    if not scores:
-        first = leg.lines[0]
-        kind = "a binary frame and " if first.binary else ""
-        text = f"{kind}{first.frame[:80]!r} is no frame of {', '.join(VENUES)}"
-        raise refusal or _at(leg, first.number, text)
-    return max(scores, key=lambda name: scores[name])
+        try:
+            understood, data = _understood(tasted, venue)
+        except ConfigError as exc:
+            refusal = refusal or exc
+            continue
+        if 2 * understood >= len(tasted):
+            scores[name] = understood + data
+    if scores:
+        return max(scores, key=lambda name: scores[name])
+    first = tasted[0]
+    if refusal is not None:
+        raise _at(leg, first.number, str(refusal)) from refusal
+    kind = "a binary frame and " if first.binary else ""
+    raise _at(leg, first.number, f"{kind}{first.frame[:80]!r} is no frame of {', '.join(VENUES)}")
 
 
-def _read(leg: Leg, venue: str) -> Iterator[_Frame]:
+def _understood(lines: Sequence[Received], venue: type[Venue]) -> tuple[int, int]:
+    """How many of the frames a venue knows, and how many of these are data. Raises as `Venue.read`."""
+    memory: dict[str, Any] = {}
+    understood = data = 0
+    for line in lines:
+        try:
+            heard = venue.read(line.frame, memory)
+        except _UNREADABLE:
+            continue
+        understood += 1
+        data += heard is not None
+    return understood, data
+
+
+def _read(leg: Leg, venue: str, memory: dict[str, Any]) -> Iterator[_Frame]:
     """What the venue hears in a connection's frames; its own control frames are left to the server."""
-    house, memory = VENUES[venue], dict[str, object]()
+    house = VENUES[venue]
     for line in leg.lines:
         try:
             heard = house.read(line.frame, memory)
@@ -143,7 +185,9 @@ class CaptureTape:
                 self._by_native[native].add(trade)
             self._position += 1
             limit -= 1
-            yield Recorded(self.name, frame.heard.topics, bool(frame.heard.prints), frame.binary, frame.at)
+            heard_of = frame.heard
+            markets = tuple(self._by_native[native].listing.key for native in heard_of.natives)
+            yield Recorded(self.name, heard_of.topics, markets, bool(heard_of.prints), frame.binary, frame.at)
 
     def wait(self, now: int) -> float:
         """See `Tape`."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket as sockets
-import struct
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
@@ -11,20 +10,11 @@ from websockets.asyncio.server import ServerConnection
 from websockets.protocol import State
 
 from pricewatch.simulator.faults import Faults
+from pricewatch.simulator.payloads import bomb
 from pricewatch.simulator.session import Session, Venue
+from pricewatch.simulator.wire import framed
 
 _SEND_BUFFER = 262_144
-
-
-def framed(payload: bytes, *, binary: bool = False) -> bytes:
-    """An unmasked text or binary message of one frame (RFC 6455, section 5.2)."""
-    size = len(payload)
-    kind = 0x82 if binary else 0x81
-    if size < 126:
-        return bytes((kind, size)) + payload
-    if size < 65_536:
-        return struct.pack("!BBH", kind, 126, size) + payload
-    return struct.pack("!BBQ", kind, 127, size) + payload
 
 
 class Link:
@@ -36,10 +26,17 @@ class Link:
         self.session = session
         self.faults = faults
         self.stalled_until = 0
+        self.ends_at: int | None = None
+        """When the venue closes it, after it said so."""
         self._waiting: list[bytes] = []
         self._bytes = 0
         # The kernel would take megabytes and hide for seconds that a client stopped reading.
         socket.transport.get_extra_info("socket").setsockopt(sockets.SOL_SOCKET, sockets.SO_SNDBUF, _SEND_BUFFER)
+
+    @property
+    def deflates(self) -> bool:
+        """Compression was agreed with the client."""
+        return any(extension.name == "permessage-deflate" for extension in self.socket.protocol.extensions)
 
     @property
     def unread(self) -> int:
@@ -68,11 +65,26 @@ class Link:
         if not self._waiting or now < self.stalled_until:
             return
         if self.socket.state is State.OPEN and not self.socket.transport.is_closing():
-            # The connection negotiates no extension, and every frame is whole: writing past the library is exact.
+            # Every frame is whole and says itself whether it is compressed: writing past the library is exact.
             self.socket.transport.write(b"".join(self._waiting))
             self.session.busy = now
         self._waiting.clear()
         self._bytes = 0
+
+    def warn(self, now: int, lead: int) -> bool:
+        """Announce the close in the venue's words, `lead` microseconds ahead; False where it has none, or has begun."""
+        word = self.venue.announce(now)
+        if word is None or self.ends_at is not None:
+            return False
+        self.say((word,))
+        self.ends_at = now + lead
+        return True
+
+    def blow(self, size: int) -> bool:
+        """Send a frame that inflates to so many bytes; False where compression was not agreed."""
+        if self.deflates:
+            self.put(bomb(size))
+        return self.deflates
 
     def drop(self) -> None:
         """Die without a close frame."""

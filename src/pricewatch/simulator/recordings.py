@@ -41,9 +41,12 @@ class Received(NamedTuple):
 class Leg:
     """One connection of a recording, from its opening to the next of the same name."""
 
-    def __init__(self, file: Path, url: str) -> None:
+    def __init__(self, file: Path, conn: str, url: str | None) -> None:
         self.file = file
-        address = urlsplit(url)
+        self.conn = conn
+        self.opens = url is not None
+        """It begins with the opening of the connection; else it may go on with one of the file before."""
+        address = urlsplit(url or "")
         self.host = address.hostname or ""
         self.prefix = address.path.lstrip("/").partition("/")[0]
         """The first part of the address's path: the venue, where a simulator was recorded."""
@@ -71,7 +74,7 @@ def legs(file: Path) -> list[Leg]:
                 break
             raise ConfigError(f"{file}, line {number}: not a line of a recording: {exc}") from exc
         if line.dir == "open" or (frame is not None and line.conn not in current):
-            current[line.conn] = Leg(file, line.url or "")
+            current[line.conn] = Leg(file, line.conn, (line.url or "") if line.dir == "open" else None)
             found.append(current[line.conn])
         if frame is not None:
             if line.t is None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlsplit
 
 import structlog
-from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.exceptions import ConnectionClosed
+from websockets.asyncio.server import Server, serve
 
-from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.time import SECOND
+from pricewatch.domain.errors import ConfigError, Invalid, Unavailable
 from pricewatch.ports.clock import Clock
-from pricewatch.simulator.faults import Faults
+from pricewatch.simulator.clients import Clients, House
+from pricewatch.simulator.faults import Accident, Faults, Trouble
 from pricewatch.simulator.ledger import Ledger
-from pricewatch.simulator.link import Crowd, Link
+from pricewatch.simulator.link import Crowd
 from pricewatch.simulator.programme import Event
 from pricewatch.simulator.registry import VENUES
 from pricewatch.simulator.rest import RestServer
-from pricewatch.simulator.session import Answer, Live, Session, Venue
-from pricewatch.simulator.settings import SimulatorSettings
+from pricewatch.simulator.session import Live
+from pricewatch.simulator.settings import FaultSettings, SimulatorSettings
 from pricewatch.simulator.tape import Item, SeededTape, Tape
 from pricewatch.telemetry.metrics import Sample
 
@@ -30,6 +28,7 @@ log = structlog.get_logger(__name__)
 _BATCH = 500
 _SHORTEST, _LONGEST = 0.001, 0.02
 _BEAT = 0.1
+_OPEN = 60.0
 
 
 class Addresses(NamedTuple):
@@ -37,13 +36,6 @@ class Addresses(NamedTuple):
 
     ws: str
     rest: str
-
-
-class House(NamedTuple):
-    """One venue with its protocol and its clients."""
-
-    venue: Venue
-    crowd: Crowd
 
 
 class SimulatorServer:
@@ -62,29 +54,34 @@ class SimulatorServer:
         for tape in self._tapes:
             ledgers.update(tape.ledgers)
         self._ledgers: Mapping[str, Ledger] = ledgers
+        try:
+            self._check(settings.faults)
+        except Invalid as exc:
+            raise ConfigError(f"simulator.faults.{exc}") from exc
         self.houses = {venue: self._house(venue) for venue in dict.fromkeys(key.partition(":")[0] for key in ledgers)}
-        self._rest = RestServer(self, Faults(settings.faults, salt="rest"))
+        self._rest = RestServer(self)
         self._server: Server | None = None
-        self._group: asyncio.TaskGroup | None = None
-        self._errands: set[asyncio.Task[None]] = set()
-        self._connections = 0
-        self._cut = 0
+        self._clients = Clients(self.houses, settings, clock)
         self._frames = 0
 
     def _house(self, venue: str) -> House:
         mine = {key: ledger for key, ledger in self._ledgers.items() if ledger.listing.venue == venue}
         served = VENUES[venue](mine, self._settings)
-        return House(served, Crowd(served))
+        trouble = Trouble(self._settings.faults, {key: ledger.listing.native for key, ledger in mine.items()})
+        rest, handshakes = (Faults(trouble, salt=f"{kind}/{venue}") for kind in ("rest", "handshake"))
+        return House(served, Crowd(served), trouble, rest, handshakes)
 
     async def start(self) -> Addresses:
         """Listen; raises `Unavailable` where a port is taken."""
         host = self._settings.host
         try:
             self._server = await serve(
-                self._serve,
+                self._clients.serve,
                 host,
                 self._settings.ws_port,
-                compression=None,
+                process_request=self._clients.handshake,
+                open_timeout=_OPEN,
+                compression="deflate" if self._settings.faults.deflate else None,
                 ping_interval=None,
                 close_timeout=1.0,
             )
@@ -100,16 +97,11 @@ class SimulatorServer:
     async def run(self) -> None:
         """Print, beat and cut off until cancelled."""
         async with asyncio.TaskGroup() as group:
-            self._group = group
-            beats = group.create_task(self._beats(), name="simulator.beats")
-            try:
-                async with asyncio.TaskGroup() as pumps:
-                    for tape in self._tapes:
-                        pumps.create_task(self._pump(tape), name=f"simulator.{tape.name}")
-            finally:
-                self._group = None
-            for task in (beats, *self._errands):
-                task.cancel()
+            beats = group.create_task(self._clients.run(), name="simulator.beats")
+            async with asyncio.TaskGroup() as pumps:
+                for tape in self._tapes:
+                    pumps.create_task(self._pump(tape), name=f"simulator.{tape.name}")
+            beats.cancel()
 
     async def stop(self) -> None:
         """Close every socket with a close frame and both ports."""
@@ -121,91 +113,6 @@ class SimulatorServer:
     def now(self) -> int:
         """The wall clock."""
         return self._clock.now()
-
-    # --- clients ---------------------------------------------------------------------------------------------------
-
-    async def _serve(self, socket: ServerConnection) -> None:
-        """The life of one client."""
-        target = urlsplit(socket.request.path if socket.request else "")
-        name, _, rest = target.path.lstrip("/").partition("/")
-        house = self.houses.get(name)
-        self._connections += 1
-        faults = Faults(self._settings.faults, salt=f"{name}/{self._connections}")
-        if house is None or faults.refuses():
-            await socket.close(1008 if house is None else 1001, "" if house else "no such venue")
-            return
-        link = Link(socket, house.venue, Session(opened=self.now()), faults)
-        answer = house.venue.open(link.session, f"/{rest}" if rest else "", dict(parse_qsl(target.query)), self.now())
-        house.crowd.join(link)
-        try:
-            await self._answer(house, link, answer)
-            async for text in socket:
-                await self._answer(house, link, house.venue.receive(link.session, text, self.now()))
-        except ConnectionClosed:
-            log.debug("simulator.left", venue=name)
-        finally:
-            house.crowd.leave(link)
-
-    async def _answer(self, house: House, link: Link, answer: Answer) -> None:
-        link.say(answer.frames)
-        house.crowd.follow(link)
-        link.flush(self.now())
-        if answer.close is not None:
-            await link.socket.close(*answer.close)
-
-    async def _beats(self) -> None:
-        """Heartbeats, pings, deadlines and accidents of every client."""
-        pause = min(_BEAT, self._settings.heartbeat / 4, self._settings.subscribe_deadline / 4, self._settings.ping / 4)
-        while True:
-            await asyncio.sleep(pause)
-            now = self.now()
-            for house in self.houses.values():
-                for link in list(house.crowd.links):
-                    self._beat(house, link, now, pause)
-
-    def _beat(self, house: House, link: Link, now: int, passed: float) -> None:
-        answer = house.venue.beat(link.session, now)
-        link.say(answer.frames)
-        link.flush(now)
-        if answer.ping is not None:
-            self._spawn(self._ping(link, answer.ping))
-        if answer.close is not None:
-            self._part(link, *answer.close)
-        match link.faults.accident(passed) if now >= link.stalled_until else None:
-            case "drop":
-                link.drop()
-            case "close":
-                self._part(link, 1001, "")
-            case "stall":
-                link.stalled_until = now + int(self._settings.faults.stall_span * SECOND)
-            case _:
-                pass
-        if link.unread > self._settings.slow_bytes:
-            self._cut += 1
-            log.warning("simulator.slow_client_cut", venue=house.venue.id, unread=link.unread)
-            link.drop()
-
-    def _part(self, link: Link, code: int, reason: str) -> None:
-        """Close properly, without making the others wait for the client's own close frame."""
-        self._spawn(link.socket.close(code, reason))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        if self._group is None:
-            work.close()
-            return
-        task = self._group.create_task(work, name="simulator.errand")
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
-
-    async def _ping(self, link: Link, payload: bytes) -> None:
-        try:
-            pong = await link.socket.ping(payload)
-            async with asyncio.timeout(self._settings.pong_deadline):
-                await pong
-        except TimeoutError:
-            await link.socket.close(1008, "Pong timeout")
-        except (ConnectionClosed, RuntimeError):  # RuntimeError: the same payload is still on its way
-            log.debug("simulator.ping_lost")
 
     # --- tapes -----------------------------------------------------------------------------------------------------
 
@@ -230,16 +137,19 @@ class SimulatorServer:
     def _publish(self, item: Item) -> None:
         if isinstance(item, Live):
             house = self.houses[item.ledger.listing.venue]
-            house.venue.publish(item, house.crowd)
+            if item.ledger.listing.key not in house.trouble.muted:
+                house.venue.publish(house.trouble.touched(item), house.crowd)
             return
-        self.houses[item.venue].crowd.play(item.topics, trade=item.trade, binary=item.binary)
+        house = self.houses[item.venue]
+        if not house.trouble.muted.issuperset(item.markets):
+            house.crowd.play(item.topics, trade=item.trade, binary=item.binary)
 
     async def _breathe(self, crowds: Iterable[Crowd], most: int) -> None:
         """Wait for clients that have more than `most` bytes unread; cut off who does not read at all."""
         deadline = asyncio.get_running_loop().time() + self._settings.pace_patience
         while full := [link for crowd in set(crowds) for link in crowd.links if link.unread > most]:
             if asyncio.get_running_loop().time() > deadline:
-                self._cut += len(full)
+                self._clients.cut += len(full)
                 log.warning("simulator.slow_client_cut", clients=len(full))
                 for link in full:
                     link.drop()
@@ -263,10 +173,41 @@ class SimulatorServer:
                         link.say((word,))
                         link.flush(self.now())
                     if clean:
-                        self._part(link, 1001, "")
+                        self._clients.part(link, 1001, "")
                     else:
                         link.drop()
         return count
+
+    def befall(self, venue: str | None, accident: Accident) -> int:
+        """Let an accident happen to every client of a venue (of all: None); returns to how many it could."""
+        links = [link for name, house in self.houses.items() if venue in {None, name} for link in house.crowd.links]
+        return sum(self._clients.befall(link, accident) for link in links)
+
+    def change(self, venue: str | None, changes: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Change the faults of a venue (of all: None); None: back to those of the start. Returns what is wrong now.
+
+        Raises pydantic's `ValidationError` or `Invalid`, and changes nothing then.
+        """
+        if changes is not None:
+            self._check(FaultSettings.model_validate({**self._settings.faults.model_dump(), **changes}))
+        for name, house in self.houses.items():
+            if venue in {None, name}:
+                if changes is None:
+                    house.trouble.reset()
+                else:
+                    house.trouble.change(changes)
+        return self.faults()
+
+    def faults(self) -> Mapping[str, Any]:
+        """What is wrong at each venue, as far as it is not calm."""
+        return {name: house.trouble.settings.model_dump(exclude_defaults=True) for name, house in self.houses.items()}
+
+    def _check(self, faults: FaultSettings) -> None:
+        """Raise `Invalid` for a market nobody has."""
+        for field in ("mute", "freeze"):
+            for key in getattr(faults, field):
+                if key not in self._ledgers:
+                    raise Invalid(field, f"there is no market {key[:80]!r}; there are {', '.join(self._ledgers)}")
 
     def inject(self, event: Event) -> None:
         """Let an event happen; raises `Invalid` where no tape can."""
@@ -282,7 +223,7 @@ class SimulatorServer:
             "frames": self._frames,
             "sent": sum(crowd.sent for crowd in crowds),
             "lost": sum(crowd.lost for crowd in crowds),
-            "cut": self._cut,
+            "cut": self._clients.cut,
             "trades": sum(ledger.printed for ledger in self._ledgers.values()),
             "clients": {name: len(house.crowd.links) for name, house in self.houses.items()},
             "markets": {

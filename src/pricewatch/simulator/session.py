@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -173,6 +175,19 @@ class Venue(ABC):
     def publish(self, live: Live, audience: Audience) -> None:
         """Put an event of a seeded market into the venue's words, for those who listen."""
 
+    def withhold(
+        self,
+        session: Session,  # noqa: ARG002 - for the venues whose answers list everything
+        frames: Sequence[bytes],
+        lost: Collection[str],
+        kept: Collection[str],
+    ) -> Sequence[bytes]:
+        """The answer to a request without the markets `lost`, which are off `session.topics` already; `kept` are not.
+
+        Both by native name. A frame that names a lost market and no kept one is held back.
+        """
+        return [frame for frame in frames if named(frame, kept) or not named(frame, lost)]
+
     def stamp(self, session: Session, frame: bytes) -> bytes:  # noqa: ARG002 - for the venues that count
         """Write a connection's own counter into a frame that is about to be sent, where `stamps`."""
         return frame
@@ -194,6 +209,15 @@ class Venue(ABC):
     def limited(self, retry_after: int) -> Reply:
         """What a client over the rate limit is told."""
         return Reply({"error": "Too many requests"}, 429, {"Retry-After": str(retry_after)})
+
+
+def named(frame: bytes, natives: Collection[str]) -> str | None:
+    """The market a frame or topic speaks of, in whatever letters; the longest name where several fit."""
+    plain = gzip.decompress(frame) if frame.startswith(b"\x1f\x8b") else frame
+    for native in sorted(natives, key=len, reverse=True):
+        if re.search(rb"(?<![A-Z0-9])" + re.escape(native.encode()) + rb"(?![A-Z0-9])", plain, re.IGNORECASE):
+            return native
+    return None
 
 
 def whole(query: Mapping[str, str], name: str) -> int | None:

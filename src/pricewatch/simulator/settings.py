@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Speed = float | Literal["max"]
 
@@ -36,9 +36,43 @@ class FaultSettings(BaseModel):
         default=0.0, ge=0, le=1, description="Chance per second that a socket falls silent for a while."
     )
     stall_span: float = Field(default=3.0, ge=0, description="How long a stalled socket stays silent, in seconds.")
+    notice: float = Field(
+        default=0.0, ge=0, le=1, description="Chance per second that the venue asks a client to reconnect, then closes."
+    )
+    notice_lead: float = Field(default=1.0, ge=0, description="Seconds from that notice to the close.")
+    garbage: float = Field(default=0.0, ge=0, le=1, description="Chance per second of a frame that makes no sense.")
+    bomb: float = Field(
+        default=0.0, ge=0, le=1, description="Chance per second of a small frame that inflates enormously."
+    )
+    bomb_bytes: int = Field(
+        default=268_435_456, ge=1_048_576, le=17_179_869_184, description="Size of such a frame when inflated."
+    )
+    deflate: bool = Field(
+        default=False, description="Whether compression is agreed with clients that offer it; bombs need it."
+    )
+    half_ack: float = Field(
+        default=0.0, ge=0, le=1, description="Chance that a market asked for is neither acknowledged nor served."
+    )
+    mute: tuple[str, ...] = Field(
+        default=(), description="Markets (`venue:BASE-QUOTE`) that are acknowledged and silent; heartbeats go on."
+    )
+    freeze: tuple[str, ...] = Field(
+        default=(), description="Markets whose trades and quotes all carry the time of the first one from now on."
+    )
     refuse: float = Field(default=0.0, ge=0, le=1, description="Chance that a socket is accepted and closed at once.")
+    handshake_delay: float = Field(default=0.0, ge=0, le=50, description="Seconds until a handshake is answered.")
+    handshake_limit: float = Field(
+        default=0.0, ge=0, le=1, description="Chance that a handshake is refused with `limit_status`."
+    )
     rest_limit: float = Field(default=0.0, ge=0, le=1, description="Chance that a REST request meets the rate limit.")
-    retry_after: int = Field(default=1, ge=0, description="Seconds a rate-limited REST client is told to wait.")
+    limit_status: Literal[429, 418] = Field(default=429, description="429: too many requests; 418: banned for a while.")
+    retry_after: int = Field(default=1, ge=0, description="Seconds a client over the limit is told to wait.")
+
+    @model_validator(mode="after")
+    def _bombs_need_compression(self) -> FaultSettings:
+        if self.bomb and not self.deflate:
+            raise ValueError("bomb needs deflate = true: without compression nothing can inflate")
+        return self
 
 
 class SimulatorSettings(BaseModel):

@@ -26,6 +26,8 @@ class Recorded(msgspec.Struct, frozen=True, gc=False):
     venue: str
     topics: tuple[tuple[str, bytes], ...]
     """Each topic with the frame as that topic's listeners get it."""
+    markets: tuple[str, ...]
+    """What it is about, by `venue:BASE-QUOTE`."""
     trade: bool
     binary: bool
     """It was, or its venue sends, a binary message."""

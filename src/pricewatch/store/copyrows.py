@@ -86,6 +86,16 @@ def rows(table: Table, payload: bytes) -> Iterator[bytes]:
         start = end
 
 
+def spans(payload: bytes | bytearray) -> dict[int, tuple[int, int]]:
+    """Of packed trades, by market: the earliest and the latest `ts`."""
+    found: dict[int, tuple[int, int]] = {}
+    for row in rows(TRADES, bytes(payload)):
+        at, _, market = place(row)
+        first, last = found.get(market, (at, at))
+        found[market] = (min(first, at), max(last, at))
+    return found
+
+
 _PLACE = struct.Struct(">2x4xq4xq4xi")
 
 

@@ -57,6 +57,11 @@ class Maintenance:
             group.create_task(self._rollup_loop(), name="maintenance.rollup")
             group.create_task(self._partition_loop(), name="maintenance.partitions")
 
+    async def catch_up(self) -> None:
+        """Roll up once, for who does not `run`; raises `Unavailable`."""
+        async with self._database:
+            await self.rollup()
+
     async def rollup(self) -> None:
         """Bring the candles up to every trade stored so far; raises `Unavailable`."""
         await self._lower_cursor()

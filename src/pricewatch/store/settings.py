@@ -53,6 +53,12 @@ class TickSettings(BaseModel):
     )
     segment_size: int = Field(default=16 << 20, ge=1 << 12, description="bytes of one spool file")
     memory: int = Field(default=64 << 20, ge=1 << 16, description="bytes of waiting rows kept in memory as well")
+    audit_interval: float = Field(
+        default=300.0, gt=0, description="seconds between looks through the stored trades for holes nobody declared"
+    )
+    audit_settle: float = Field(
+        default=120.0, ge=0, description="seconds for which what was just stored is left alone, as it may still grow"
+    )
     quote_interval: float = Field(
         default=0.1, gt=0, description="seconds of which only a market's last quote is stored"
     )

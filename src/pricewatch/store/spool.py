@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,7 +56,18 @@ class Spool:
     lost its last moments. Memory is bounded by `memory`; the rest is read back from the files.
     """
 
-    def __init__(self, folder: Path, *, segment_size: int, cap: int, keep: float, memory: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        segment_size: int,
+        cap: int,
+        keep: float,
+        memory: int,
+        given_up: Callable[[Frame], None] | None = None,
+    ) -> None:
+        """`given_up` is told of every frame that goes at the cap without having been acknowledged."""
+        self._given_up = given_up
         self._folder = folder
         self._segment_size = segment_size
         self._cap = cap
@@ -203,6 +214,7 @@ class Spool:
             oldest = self._segments[0]
             if oldest.rows:
                 self.dropped += oldest.rows
+                self._tell(oldest)
                 log.error("spool.dropped", rows=oldest.rows, reason="cap", first=oldest.first, last=oldest.last)
             self.acknowledged = max(self.acknowledged, oldest.last)
             delete([self._drop_oldest()])
@@ -211,6 +223,11 @@ class Spool:
             newest = _Segment(self._folder / f"{self.last + 1:020d}.spool", self.last + 1)
             self._segments.append(newest)
         return newest
+
+    def _tell(self, segment: _Segment) -> None:
+        if self._given_up is not None:
+            for frame, _ in _frames(segment.descriptor, 0, segment.size, since=self.acknowledged + 1):
+                self._given_up(frame)
 
     def _drop_oldest(self) -> Path:
         oldest = self._segments.popleft()

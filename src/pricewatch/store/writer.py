@@ -14,7 +14,7 @@ import structlog
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Quote, Trade
 from pricewatch.store.copier import Copier, Outcome, Reconnected
-from pricewatch.store.copyrows import QUOTES, TRADES, Table, pack_quote, pack_trade, place
+from pricewatch.store.copyrows import QUOTES, TRADES, Table, pack_quote, pack_trade, place, spans
 from pricewatch.store.pool import Database
 from pricewatch.store.settings import TickSettings
 from pricewatch.store.spool import Frame, Spool, delete, sync
@@ -48,7 +48,9 @@ class TickStore:
             cap=settings.spool_cap,
             keep=settings.spool_keep,
             memory=settings.memory,
+            given_up=self._given_up,
         )
+        self._losses: dict[int, tuple[int, int]] = {}
         self._packed = bytearray()
         self._count = 0
         self._last_quotes: dict[int, tuple[Quote, int]] = {}
@@ -118,9 +120,31 @@ class TickStore:
             self._room.clear()
         if len(self._packed) > self._settings.memory:
             self.unspooled += self._count
+            self.put_back(spans(self._packed))
             log.error("spool.overflow", rows=self._count)
             self._packed = bytearray()
             self._count = 0
+
+    # -- what is lost ------------------------------------------------------------------------------------------------
+
+    def is_caught_up(self) -> bool:
+        """Whether everything handed in is in the table."""
+        return not self._count and not self._spool.behind
+
+    def take_losses(self) -> Mapping[int, tuple[int, int]]:
+        """By market the venue times of trades given up since the last call."""
+        losses, self._losses = self._losses, {}
+        return losses
+
+    def put_back(self, losses: Mapping[int, tuple[int, int]]) -> None:
+        """Remember these times as lost, beside those known."""
+        for market, (first, last) in losses.items():
+            known = self._losses.get(market, (first, last))
+            self._losses[market] = (min(first, known[0]), max(last, known[1]))
+
+    def _given_up(self, frame: Frame) -> None:
+        if frame.kind == _TRADES:
+            self.put_back(spans(frame.payload))
 
     # -- life -------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import json
 import uuid
 from typing import Any
 
-from pricewatch.domain.market import Flag, Market, Trade
+from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.rule import RuleState
 from pricewatch.domain.signal import Signal
@@ -70,6 +70,11 @@ class Desk:
         place = OFFSET + T0 + round((at if seen is None else seen) * S)
         trade = Trade(market, instant, price, 1.0, 0, self.key, place - 100, int(flags))
         self.engine.trade(trade, place, **how)
+
+    def quote(self, at: float, bid: float, ask: float, *, market: int = 1) -> None:
+        """A best bid and ask `at` seconds after T0, seen in step with it."""
+        instant, place = T0 + round(at * S), OFFSET + T0 + round(at * S)
+        self.engine.quote(Quote(market, instant, bid, 1.0, ask, 1.0, place - 100), place)
 
     def advance(self, seen: float) -> None:
         """Nothing else happened up to `seen` seconds."""

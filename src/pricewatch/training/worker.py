@@ -43,7 +43,7 @@ class Trainer:
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._markets = markets
+        self._markets = list(markets)
         self._history = history
         self._models = models
         self._forecasts = forecasts
@@ -75,6 +75,10 @@ class Trainer:
                     await asyncio.sleep(self._schedule.wait(loop.time()))
         finally:
             await self._pool.close()
+
+    def follow(self, markets: Sequence[Market]) -> None:
+        """Take up further markets from the next round on."""
+        self._markets += [market for market in markets if market not in self._markets]
 
     def status(self) -> Mapping[str, Any]:
         """JSON-ready facts for `/status`."""

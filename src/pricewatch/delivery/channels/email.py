@@ -11,8 +11,8 @@ from aiosmtplib import SMTP
 
 from pricewatch.delivery.channels.base import Away, Letter
 from pricewatch.delivery.channels.mail import compose
+from pricewatch.delivery.figures import printable
 from pricewatch.delivery.settings import EmailSettings
-from pricewatch.delivery.wording import printable
 from pricewatch.domain.errors import Refused, Unavailable
 from pricewatch.ports.outbox import Delivery
 

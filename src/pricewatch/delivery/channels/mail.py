@@ -11,8 +11,9 @@ from email.utils import format_datetime
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from pricewatch.delivery.channels.base import Letter
+from pricewatch.delivery.figures import printable, span_text
 from pricewatch.delivery.settings import ADDRESS, EmailSettings
-from pricewatch.delivery.wording import evidence_lines, facts, headline, printable, span_text
+from pricewatch.delivery.wording import evidence_lines, facts, headline
 from pricewatch.domain.errors import Refused
 from pricewatch.domain.time import SECOND, to_datetime
 from pricewatch.ports.outbox import Delivery

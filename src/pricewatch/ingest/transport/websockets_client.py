@@ -13,7 +13,7 @@ from pricewatch.ingest.transport.options import Options
 from pricewatch.ingest.transport.refusal import refusal, shown
 from pricewatch.ports.connection import Connection
 
-_QUEUE = 4096
+_QUEUE = 256
 """Frames the library may read ahead before it stops reading the socket."""
 
 

@@ -6,7 +6,7 @@ Channels: https://docs.cdp.coinbase.com/exchange/websocket-feed/channels. The wo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -121,6 +121,12 @@ class Coinbase(Venue):
                     return [], f"{product} is not a valid product"
                 pairs.append((name, product))
         return pairs, ""
+
+    def withhold(
+        self, session: Session, frames: Sequence[bytes], lost: Collection[str], kept: Collection[str]
+    ) -> Sequence[bytes]:
+        """The list of subscriptions is written anew."""
+        return [_subscriptions(session.topics), *super().withhold(session, frames[1:], lost, kept)]
 
     def _snapshots(self, pairs: Iterable[tuple[str, str]]) -> Iterator[bytes]:
         """The last ticker and the last match of each product."""

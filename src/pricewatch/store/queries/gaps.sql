@@ -32,3 +32,26 @@ ORDER BY id DESC LIMIT $5;
 SELECT count(*) FILTER (WHERE closed_seen IS NULL), count(*) FILTER (WHERE closed_as = 'filled'),
        count(*) FILTER (WHERE closed_as = 'candles'), min(opened_seen) FILTER (WHERE closed_seen IS NULL)
 FROM gap;
+
+-- name: audit_span
+SELECT coalesce((SELECT at FROM audited WHERE instrument_id = $1), -1) AS reached,
+       (SELECT ts FROM trade WHERE instrument_id = $1 ORDER BY ts LIMIT 1) AS first,
+       (SELECT ts FROM trade WHERE instrument_id = $1 AND seen <= $2 ORDER BY ts DESC LIMIT 1) AS last;
+
+-- name: audit_holes
+WITH keys AS (
+    SELECT trade_id, ts, lead(trade_id) OVER numbered AS following, lead(ts) OVER numbered AS until FROM trade
+    WHERE instrument_id = $1 AND ts >= $2 AND ts < $4 AND ref IS NULL
+    WINDOW numbered AS (ORDER BY trade_id)
+)
+SELECT trade_id + 1 AS first, following - 1 AS last, ts, until FROM keys
+WHERE following > trade_id + 1 AND until >= $3 AND until < $5
+ORDER BY trade_id;
+
+-- name: audit_known
+SELECT first_key, last_key FROM gap
+WHERE instrument_id = $1 AND last_key >= $2 AND first_key <= $3 AND closed_as IS DISTINCT FROM 'filled';
+
+-- name: audit_reached
+INSERT INTO audited (instrument_id, at) VALUES ($1, $2)
+ON CONFLICT (instrument_id) DO UPDATE SET at = greatest(audited.at, excluded.at);

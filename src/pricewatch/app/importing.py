@@ -1,0 +1,209 @@
+"""`pricewatch import`: recordings and candle files into the store."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pricewatch.app.clock import SystemClock
+from pricewatch.app.wiring import Store, open_store
+from pricewatch.config import Settings
+from pricewatch.domain.errors import BadData, ConfigError, Invalid
+from pricewatch.domain.market import Candle, Market, Trade
+from pricewatch.domain.time import SECOND
+from pricewatch.engine.gate import Limits, check
+from pricewatch.exchanges.base import BadTrade, Exchange, Output
+from pricewatch.exchanges.registry import EXCHANGES
+from pricewatch.exchanges.symbols import canonical
+from pricewatch.ingest.candlefile import CandleFile
+from pricewatch.ports.ticks import Listing
+from pricewatch.simulator.capture import Memories, recordings, venue_of
+from pricewatch.simulator.recordings import Leg, legs
+from pricewatch.simulator.registry import VENUES
+from pricewatch.simulator.session import Heard
+from pricewatch.store.imports import TradeImport
+from pricewatch.store.maintenance import Maintenance
+from pricewatch.store.writer import TickStore
+
+_BATCH = 10_000
+_AHEAD = 3_600 * SECOND
+"""Recorders' clocks are what they are: how far a trade may lie ahead of its receive time."""
+
+Progress = Callable[[str], None]
+
+
+class Counts(msgspec.Struct):
+    """What an import did."""
+
+    files: int = 0
+    trades: int = 0
+    """New ones."""
+    known: int = 0
+    """Trades and candles that were there already."""
+    rejected: int = 0
+    """Trades no gate lets through, or that could not be read."""
+    candles: int = 0
+    """New ones."""
+    markets: int = 0
+
+
+@asynccontextmanager
+async def trade_import(settings: Settings, store: Store) -> AsyncIterator[TradeImport]:
+    """The way in for past trades, with a spool of its own, so that a running service keeps its own."""
+    ticks = settings.database.ticks
+    with tempfile.TemporaryDirectory(prefix="pricewatch-import-") as folder:
+        writer = TickStore(store.database, Path(folder), ticks, steps=store.catalog.steps)
+        await writer.open()
+        try:
+            await writer.recover()
+            way = TradeImport(
+                store.bulk,
+                writer,
+                Maintenance(store.database, ticks, SystemClock(), writer),
+                shard=settings.evaluation.shard,
+            )
+            await way.begin()
+            yield way
+            await way.finish()
+        finally:
+            await writer.close()
+
+
+async def import_files(
+    settings: Settings, files: Sequence[Path], *, market: str | None, columns: Sequence[str] | None, progress: Progress
+) -> Counts:
+    """Read recordings (`.jsonl`, `.jsonl.gz`, folders of them) and candle files (`.csv`, `.csv.gz`).
+
+    `market`: `venue:BASE-QUOTE` of the candle files. Raises `Invalid` or `ConfigError` that name file, line and field.
+    """
+    target = _target(market) if market is not None else None
+    counts = Counts()
+    numbers: set[int] = set()
+    async with open_store(settings) as store, trade_import(settings, store) as way:
+        memories = Memories()
+        for file in recordings(files):
+            if file.name.removesuffix(".gz").endswith(".csv"):
+                if target is None:
+                    raise Invalid("--market", f"is needed for {file.name}: say for example --market coinbase:BTC-USD")
+                (known,) = await store.catalog.register([target])
+                await _candles(store, file, known, columns, counts)
+                numbers.add(known.id)
+            else:
+                numbers |= await _capture(store, way, file, memories, counts)
+            counts.files += 1
+            counts.trades, counts.markets = way.added, len(numbers)
+            progress(f"{file.name}: {counts.trades} trades and {counts.candles} candles are new so far")
+        counts.known += way.known
+    return counts
+
+
+def _target(key: str) -> Listing:
+    venue, _, symbol = key.partition(":")
+    if venue not in EXCHANGES:
+        raise Invalid("--market", f"there is no venue {venue[:40]!r}; there are {', '.join(EXCHANGES)}")
+    name = canonical(symbol)
+    return Listing(venue, name, EXCHANGES[venue].native(name), EXCHANGES[venue].step)
+
+
+# -- candles ----------------------------------------------------------------------------------------------------------
+
+
+async def _candles(store: Store, file: Path, market: Market, columns: Sequence[str] | None, counts: Counts) -> None:
+    with _text(file) as lines:
+        found = CandleFile(str(file), market.id, columns).candles(lines)
+        while batch := list(islice(found, _BATCH)):
+            new = await store.history.import_candles(_once(batch))
+            counts.candles += new
+            counts.known += len(batch) - new
+
+
+def _once(candles: Sequence[Candle]) -> list[Candle]:
+    """The first of those that begin at one moment."""
+    first: dict[int, Candle] = {}
+    for candle in candles:
+        first.setdefault(candle.at, candle)
+    return list(first.values())
+
+
+@contextmanager
+def _text(file: Path) -> Iterator[Iterator[str]]:
+    try:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as raw:
+            yield io.TextIOWrapper(raw, encoding="utf-8", newline="")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{file}: cannot be read: {exc}") from exc
+
+
+# -- recordings -------------------------------------------------------------------------------------------------------
+
+
+async def _capture(store: Store, way: TradeImport, file: Path, memories: Memories, counts: Counts) -> set[int]:
+    """One recording's trades; the numbers of its markets."""
+    by_market: dict[Market, list[Trade]] = {}
+    for leg in legs(file):
+        venue = venue_of(leg)
+        if venue not in EXCHANGES:
+            raise ConfigError(f"{file}: {venue} is no venue that can be read; there are {', '.join(EXCHANGES)}")
+        markets = await store.catalog.register(_listings(leg, venue, memories.of(leg)))
+        for market in markets:
+            by_market.setdefault(market, [])
+        numbered = {market.id: market for market in markets}
+        for trade in _trades(leg, EXCHANGES[venue](markets), frozenset(numbered), counts):
+            by_market[numbered[trade.market]].append(trade)
+    for market, trades in by_market.items():
+        await way.add(market, trades)
+    return {market.id for market in by_market}
+
+
+def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> list[Listing]:
+    """The markets a connection tells of, but for those without a canonical symbol. Raises `ConfigError`."""
+    natives: dict[str, None] = {}
+    for line in leg.lines:
+        try:
+            heard: Heard | None = VENUES[venue].read(line.frame, memory)
+        except ConfigError as exc:
+            raise ConfigError(f"{leg.file}, line {line.number}: {exc}") from exc
+        except (ValueError, LookupError, RecursionError):
+            continue  # the adapter counts it
+        if heard is not None:
+            natives |= dict.fromkeys(heard.natives)
+    found = []
+    for native in natives:
+        base, quote = VENUES[venue].legs(native)
+        try:
+            symbol = canonical(f"{base}-{quote}")
+        except Invalid:
+            continue
+        found.append(Listing(venue, symbol, native, EXCHANGES[venue].step))
+    return found
+
+
+def _trades(leg: Leg, adapter: Exchange, markets: frozenset[int], counts: Counts) -> Iterator[Trade]:
+    """What the adapter makes of the frames, through the gate."""
+    limits = Limits(markets=markets, ahead=_AHEAD)
+    adapter.subscribe(adapter.expected())  # some acknowledgements are told by what was asked
+    out: list[Output] = []
+    for line in leg.lines:
+        received = round(line.at * SECOND)
+        try:
+            adapter.receive(line.frame, received, out)
+        except BadTrade as error:
+            counts.rejected += error.count
+        except BadData:
+            counts.rejected += 1
+        for output in out:
+            if isinstance(output, Trade):
+                if check(output, received, limits) is None:
+                    yield output
+                else:
+                    counts.rejected += 1
+        out.clear()

@@ -1,0 +1,65 @@
+"""What each condition on windows, channels and quotes says when it begins, worked out from its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pricewatch.delivery.figures import is_number, number, rough, span_text
+
+Evidence = Mapping[str, Any]
+
+
+def _trailing(evidence: Evidence) -> str:
+    """`5.21% below the high of 24 h`."""
+    value, low = evidence.get("value"), evidence.get("from") == "low"
+    way = "above the low" if low else "below the high"
+    if evidence.get("unit") == "percent":
+        far = f"{value:.2f}% " if is_number(value) else ""
+    else:
+        far = f"{number(value)} " if is_number(value) else ""
+    return f"{far}{way}{_of_window(evidence)}"
+
+
+def _channel(evidence: Evidence) -> str:
+    """`outside 60,000 to 70,000`."""
+    word = "inside" if evidence.get("direction") == "enter" else "outside"
+    lower, upper = number(evidence.get("lower")), number(evidence.get("upper"))
+    return f"{word} {lower} to {upper}" if lower and upper else f"{word} its channel"
+
+
+def _extreme(evidence: Evidence) -> str:
+    """`new high of 24 h`."""
+    return f"new {'low' if evidence.get('of') == 'low' else 'high'}{_of_window(evidence)}"
+
+
+def _spike(word: str) -> Callable[[Evidence], str]:
+    """`6.2 times the usual volume in 1 min`."""
+
+    def say(evidence: Evidence) -> str:
+        times, window = rough(evidence.get("value"), digits=3), evidence.get("window")
+        span = f" in {span_text(window)}" if is_number(window) else ""
+        return f"{times} times the usual {word}{span}" if times else f"unusual {word}{span}"
+
+    return say
+
+
+def _spread(evidence: Evidence) -> str:
+    """`spread 0.62%`."""
+    value = rough(evidence.get("value"), digits=3)
+    return f"spread {value}%" if value else "wide spread"
+
+
+def _of_window(evidence: Evidence) -> str:
+    window = evidence.get("window")
+    return f" of {span_text(window)}" if is_number(window) else ""
+
+
+PHRASES: Mapping[str, Callable[[Evidence], str]] = {
+    "channel": _channel,
+    "extreme": _extreme,
+    "spread": _spread,
+    "trailing": _trailing,
+    "volatility": _spike("volatility"),
+    "volume": _spike("volume"),
+}

@@ -1,0 +1,1 @@
+"""Numbers of a market that look back: one file a subject, made only when a rule reads them."""
