@@ -13,7 +13,7 @@ from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.exchanges.base import Output
 from pricewatch.exchanges.registry import EXCHANGES
 
-HEAD = ["recording", "venue", "markets", "trades", "plain script", "quotes", "plain script", "unusable frames"]
+HEAD = ["recording", "venue", "markets", "trades", "plain script", "quotes", "plain script", "unusable frames", "note"]
 
 
 class Found(NamedTuple):
@@ -65,4 +65,5 @@ def _rows(folder: Path, *, quick: bool) -> Iterator[list[str]]:
             str(found.quotes),
             str(wanted.quotes),
             str(found.unusable),
+            plain.NOTES.get(name, ""),
         ]

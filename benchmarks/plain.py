@@ -84,6 +84,14 @@ def coinbase(lines: Iterable[Line]) -> Counts:
     return Counts(natives, kinds.count("match") + kinds.count("last_match"), kinds.count("ticker"))
 
 
+def deribit(lines: Iterable[Line]) -> Counts:
+    pushed = [one["params"] for one in received(lines) if one.get("method") == "subscription"]
+    of = {kind: [one["data"] for one in pushed if one["channel"].startswith(kind)] for kind in ("trades.", "ticker.")}
+    natives = {one["channel"].split(".")[1] for one in pushed}
+    full = [one for one in of["ticker."] if one["best_bid_price"] and one["best_ask_price"]]
+    return Counts(natives, sum(map(len, of["trades."])), len(full))
+
+
 def gateio(lines: Iterable[Line]) -> Counts:
     pushed = [one for one in received(lines) if one["event"] == "update"]
     of = {
@@ -149,11 +157,14 @@ def okx(lines: Iterable[Line]) -> Counts:
 
 
 RECORDINGS: dict[str, tuple[str, Count]] = {
+    "binance/binance-20210417T163612Z.jsonl.gz": ("binance", binance),
     "binance/binance-btcusdt-20240808T235413Z.jsonl.gz": ("binance", binance),
     "binance/binance-ethusdt-20240808T235414Z.jsonl.gz": ("binance", binance),
+    "binance_us/binance_us-20210814T144513Z.jsonl.gz": ("binance_us", binance),
     "bitfinex/bitfinex-20210417T163903Z.jsonl.gz": ("bitfinex", bitfinex),
     "bitstamp/bitstamp-20220105T004817Z.jsonl.gz": ("bitstamp", bitstamp),
     "coinbase/coinbase-20210417T164337Z-a.jsonl.gz": ("coinbase", coinbase),
+    "deribit/deribit-20210722T224203Z.jsonl.gz": ("deribit", deribit),
     "gateio/gateio-20210422T121212Z-a.jsonl.gz": ("gateio", gateio),
     "gemini/gemini-20210417T164542Z.jsonl.gz": ("gemini", gemini),
     "htx/htx-20210417T164750Z-a.jsonl.gz": ("htx", htx),
@@ -163,3 +174,11 @@ RECORDINGS: dict[str, tuple[str, Count]] = {
     "upbit/upbit-20210417T165103Z.jsonl.gz": ("upbit", upbit),
 }
 """Recording -> the venue whose adapter reads it, and its count."""
+
+_AGGREGATED = "its trades are aggregated ones (aggTrade), a channel the adapter does not use"
+NOTES: dict[str, str] = {
+    "binance/binance-20210417T163612Z.jsonl.gz": _AGGREGATED,
+    "binance_us/binance_us-20210814T144513Z.jsonl.gz": _AGGREGATED,
+    "deribit/deribit-20210722T224203Z.jsonl.gz": "options; nothing was traded; a book with an empty side is no quote",
+}
+"""What a reader of the table should know of a recording."""

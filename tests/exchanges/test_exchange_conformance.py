@@ -206,6 +206,20 @@ def test_keepalives_endings_and_foreign_frames(venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
+def test_the_listing_names_the_markets(venue: str) -> None:
+    case = CASES[venue]
+    exchange = listen(case)
+    requests = exchange.instrument_requests()
+    assert len(requests) == len(case.instruments)
+    assert all(request.url.startswith("https://") for request in requests)
+    assert requests or case.why
+    found = exchange.parse_instruments(case.instruments) if requests else []
+    names = {item.symbol: item.native for item in found}
+    assert len(names) == len(found)
+    assert all(names[symbol] == native for symbol, native in zip(case.symbols, case.natives, strict=True) if requests)
+
+
+@pytest.mark.parametrize("venue", VENUES)
 def test_past_candles(venue: str) -> None:
     case = CASES[venue]
     exchange = listen(case)

@@ -12,10 +12,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from pricewatch.app.runtime import check_roles
-from pricewatch.app.wiring import embedded
+from pricewatch.app.wiring import embedded, instrument_lists
 from pricewatch.config import Settings
 from pricewatch.domain.errors import ConfigError, Unavailable
+from pricewatch.domain.time import rfc3339
+from pricewatch.exchanges.listing import absent
 from pricewatch.exchanges.registry import EXCHANGES
+from pricewatch.ingest.instruments import source_of
 from pricewatch.store.folder import FolderInUse
 from pricewatch.store.pool import Database
 
@@ -58,6 +61,26 @@ async def _findings(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding(f"ingest.venues.{name}", ok=False, says="enabled without symbols: add some, or disable it")
             continue
         yield await _reachable(f"ingest.venues.{name}", venue.socket_url or EXCHANGES[name].endpoints.socket, 443)
+        if (finding := _symbols(settings, name)) is not None:
+            yield finding
+
+
+def _symbols(settings: Settings, name: str) -> Finding | None:
+    """What the kept list of the venue's markets says to the configured symbols."""
+    venue = settings.ingest.venues[name]
+    found = instrument_lists(settings).read(name, source_of(name, venue)) if venue.instruments else None
+    if found is None:
+        return None
+    subject = f"ingest.venues.{name}.symbols"
+    listed = {one.symbol: one for one in found.instruments}
+    wrong = [absent(name, symbol, found.instruments) for symbol in venue.symbols if symbol not in listed]
+    asleep = [symbol for symbol in venue.symbols if symbol in listed and not listed[symbol].active]
+    if asleep:
+        wrong.append(f"{name} does not trade {', '.join(asleep)}")
+    when = f"as listed {rfc3339(found.asked)[:16]}Z"
+    if wrong:
+        return Finding(subject, ok=False, says=f"{'; '.join(wrong)} ({when})")
+    return Finding(subject, ok=True, says=f"{len(venue.symbols)} of {len(listed)} markets, {when}")
 
 
 def _roles(settings: Settings) -> Finding:

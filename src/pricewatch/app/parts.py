@@ -25,7 +25,7 @@ from pricewatch.app.links import (
     TickInlet,
 )
 from pricewatch.app.stages import Stages
-from pricewatch.app.wiring import Store
+from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
 from pricewatch.config import Settings
 from pricewatch.delivery.worker import DeliveryWorker
@@ -33,6 +33,7 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
@@ -115,6 +116,7 @@ class Assembly:
         store.gaps.sink = self._sinks
         store.gaps.mail = settings.ingest.silence.mail
         self.ingest: Ingest | None = None
+        self.directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
         self._followers: list[Callable[[Sequence[Market]], None]] = []
 
     @property
@@ -209,6 +211,8 @@ class Assembly:
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
+        if "ingest" in self._roles:
+            self.add_parts(self.directory)
         await self._patiently("markets", self._register)
         if self._bus is not None:
             self.add_parts(self._bus)
@@ -229,14 +233,20 @@ class Assembly:
         stages.start("following", self.following.run())
 
     async def _register(self) -> None:
-        self.markets = await self.store.catalog.register(listings(await self.following.current()))
+        self.markets = await self._wanted(await self.following.current())
+
+    async def _wanted(self, settings: IngestSettings) -> list[Market]:
+        """The markets of these settings, without those whose venue says that it has no such thing."""
+        if "ingest" in self._roles:
+            await self.directory.look_up(settings)
+        return await self.store.catalog.register(listings(settings, self.directory))
 
     async def follow(self, settings: IngestSettings) -> None:
         """Listen to the markets of these settings and to no others; what is listened to already goes on undisturbed.
 
         Raises `Unavailable`, and may then be called again.
         """
-        wanted = await self.store.catalog.register(listings(settings))
+        wanted = await self._wanted(settings)
         known = {market.id for market in self.markets}
         new = [market for market in wanted if market.id not in known]
         gone = known - {market.id for market in wanted}
@@ -325,7 +335,7 @@ class Assembly:
             candles=store.history,
             stored=store.history,
             backlog=store.ticks if self.evaluation is not None else self._far,
-            folder=self.settings.app.data / "ingest",
+            folder=ingest_folder(self.settings),
             recent=await self._recent(),
             system=store.system,
             signals=self._sinks,

@@ -11,9 +11,11 @@ from typing import Any
 import structlog
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.wiring import instrument_lists, stay_away
 from pricewatch.config import Settings
 from pricewatch.domain.market import Market, Tick, Trade
 from pricewatch.ingest.capture import Recording
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.upload import Uploader, objects
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.ticks import Closed, Gap
@@ -84,9 +86,11 @@ async def _record(settings: Settings, folder: Path, span: int | None) -> dict[st
         uploader.add_left()
     recording = Recording(folder, level=own.level, finished=uploader.add if uploader else _left_there)
     counts = _Counting()
+    directory = Directory(instrument_lists(settings), clock, stay_away(settings, clock))
+    await directory.look_up(settings.ingest)
     markets = [
         Market(number, listing.venue, listing.symbol, listing.native, listing.step)
-        for number, listing in enumerate(listings(settings.ingest), 1)
+        for number, listing in enumerate(listings(settings.ingest, directory), 1)
     ]
     ingest = Ingest(
         settings.ingest, markets, sink=counts, clock=clock, marks={}, gaps=_NoLedger(), candles=None, tap=recording

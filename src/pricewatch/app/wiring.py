@@ -13,6 +13,8 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
+from pricewatch.ingest.instruments import Lists
+from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
@@ -112,6 +114,21 @@ def embedded(settings: Settings) -> EmbeddedPostgres | None:
     if settings.database.url.get_secret_value():
         return None
     return EmbeddedPostgres(database_folder(settings), settings.database.embedded)
+
+
+def instrument_lists(settings: Settings) -> Lists:
+    """Where venues' lists of markets are kept."""
+    return Lists(settings.app.data / "instruments")
+
+
+def stay_away(settings: Settings, clock: Clock) -> StayAway:
+    """Until when venues want to be left alone, as far as ingest has written it down."""
+    return StayAway(ingest_folder(settings) / "stay_away.json", clock)
+
+
+def ingest_folder(settings: Settings) -> Path:
+    """Where ingest keeps what a restart must know."""
+    return settings.app.data / "ingest"
 
 
 def database_folder(settings: Settings) -> Path:

@@ -9,6 +9,7 @@ from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
 from pricewatch.cli.evaluate import evaluate
+from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.past import backfill, import_
 from pricewatch.cli.people import user
@@ -45,7 +46,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, simulate, replay, record, backfill):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
     app.command(command)
 app.command(import_, name="import")
 for group in (config, evaluate, rules, user):

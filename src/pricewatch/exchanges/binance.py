@@ -23,9 +23,11 @@ from pricewatch.exchanges.base import (
     Exchange,
     HistoryPage,
     HistoryRequest,
+    Instrument,
     Keepalive,
     Notice,
     Output,
+    Request,
     Send,
     Subscribed,
     Subscription,
@@ -34,6 +36,7 @@ from pricewatch.exchanges.base import (
     spans,
     within,
 )
+from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.symbols import split
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
@@ -100,11 +103,23 @@ class _Kline(msgspec.Struct, gc=False, array_like=True):
     trades: int
 
 
+class _Symbol(msgspec.Struct, gc=False, rename={"base": "baseAsset", "quote": "quoteAsset"}):
+    symbol: str
+    base: str
+    quote: str
+    status: str = ""
+
+
+class _Symbols(msgspec.Struct):
+    symbols: list[_Symbol]
+
+
 _decode_trade = msgspec.json.Decoder(_TradeFrame, strict=False).decode
 _decode_book = msgspec.json.Decoder(_BookFrame, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
 _decode_klines = msgspec.json.Decoder(list[_Kline], strict=False).decode
+_decode_symbols = msgspec.json.Decoder(_Symbols).decode
 
 
 class Binance(Exchange):
@@ -146,6 +161,18 @@ class Binance(Exchange):
     def native(symbol: str) -> str:
         """`BTC-USDT` -> `BTCUSDT`."""
         return "".join(split(symbol))
+
+    def instrument_requests(self) -> list[Request]:
+        """Every symbol in one answer of a few megabytes, without who may trade it, which is most of it."""
+        return [Request(f"{self.where.rest}/api/v3/exchangeInfo?showPermissionSets=false")]
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        """A symbol trades while its status is TRADING."""
+        try:
+            rows = [row for body in bodies for row in _decode_symbols(body).symbols]
+        except UNUSABLE as error:
+            raise BadData("malformed", str(error)) from error
+        return instruments(Listed(row.symbol, row.base, row.quote, active=row.status == "TRADING") for row in rows)
 
     def url(self) -> str:
         """The combined streams; what is wanted is asked for by message, which is answered."""

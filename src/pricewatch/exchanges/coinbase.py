@@ -6,7 +6,7 @@ https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-p
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
@@ -25,8 +25,10 @@ from pricewatch.exchanges.base import (
     Heartbeat,
     HistoryPage,
     HistoryRequest,
+    Instrument,
     Notice,
     Output,
+    Request,
     Send,
     Subscribed,
     Subscription,
@@ -35,6 +37,7 @@ from pricewatch.exchanges.base import (
     spans,
     within,
 )
+from pricewatch.exchanges.listing import Listed, instruments
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _Side = Literal["buy", "sell"]
@@ -110,11 +113,20 @@ class _Row(msgspec.Struct, gc=False, array_like=True):
     volume: float
 
 
+class _Product(msgspec.Struct, gc=False, rename={"base": "base_currency", "quote": "quote_currency"}):
+    id: str
+    base: str
+    quote: str
+    status: str = ""
+    trading_disabled: bool = False
+
+
 _Message = _Match | _LastMatch | _Ticker | _Heartbeat | _Subscriptions | _Error
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
 _decode_candles = msgspec.json.Decoder(list[_Row], strict=False).decode
+_decode_products = msgspec.json.Decoder(list[_Product]).decode
 
 
 class Coinbase(Exchange):
@@ -132,6 +144,21 @@ class Coinbase(Exchange):
     def native(symbol: str) -> str:
         """The canonical symbol itself."""
         return symbol
+
+    def instrument_requests(self) -> list[Request]:
+        """All products in one answer."""
+        return [Request(f"{self.where.rest}/products")]
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        """A product is active while it is online and its trading is not disabled."""
+        try:
+            rows = [row for body in bodies for row in _decode_products(body)]
+        except UNUSABLE as error:
+            raise BadData("malformed", str(error)) from error
+        return instruments(
+            Listed(row.id, row.base, row.quote, active=row.status == "online" and not row.trading_disabled)
+            for row in rows
+        )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """At most 50 products a message. Something must be asked for within 5 s of connecting."""

@@ -6,7 +6,7 @@ https://docs.kraken.com/api/docs/rest-api/get-recent-trades
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -26,9 +26,11 @@ from pricewatch.exchanges.base import (
     Exchange,
     HistoryPage,
     HistoryRequest,
+    Instrument,
     Keepalive,
     Notice,
     Output,
+    Request,
     Send,
     Subscribed,
     Subscription,
@@ -36,6 +38,7 @@ from pricewatch.exchanges.base import (
     chunks,
     within,
 )
+from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.symbols import ALIASES, split
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -130,6 +133,12 @@ class _Ohlc(msgspec.Struct, gc=False, array_like=True):
     trades: int
 
 
+class _Pair(msgspec.Struct, gc=False):
+    wsname: str | None = None
+    """`XBT/USD`, as the first version of the socket called it; dark pools have none."""
+    status: str = "online"
+
+
 _Message = _Trades | _Ticker | _Heartbeat | _Status
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
@@ -138,6 +147,7 @@ _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_reply = msgspec.json.Decoder(_Reply, strict=False).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
 _decode_ohlc = msgspec.json.Decoder(list[_Ohlc], strict=False).decode
+_decode_pair = msgspec.json.Decoder(_Pair).decode
 _decode_text = msgspec.json.Decoder(str | int).decode
 
 
@@ -157,6 +167,22 @@ class Kraken(Exchange):
     def native(symbol: str) -> str:
         """`BTC-USD` -> `BTC/USD`."""
         return "/".join(split(symbol))
+
+    def instrument_requests(self) -> list[Request]:
+        """All pairs in one answer."""
+        return [Request(f"{self.where.rest}/0/public/AssetPairs")]
+
+    def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
+        """The socket's names are the canonical ones with a slash."""
+        try:
+            pairs = [_decode_pair(raw) for body in bodies for raw in _result(body).values()]
+        except UNUSABLE as error:
+            raise BadData("malformed", str(error)) from error
+        legs = [((pair.wsname or "").partition("/"), pair.status == "online") for pair in pairs]
+        return instruments(
+            Listed("/".join(ALIASES.get(leg, leg) for leg in (base, quote)), base, quote, active=active)
+            for (base, _, quote), active in legs
+        )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
         """A message a channel and 50 symbols; each symbol is answered on its own."""
@@ -309,16 +335,22 @@ class Kraken(Exchange):
         return within(candles, request)
 
 
-def _unwrap(body: bytes, decode: Callable[[bytes], list[RowT]]) -> tuple[list[RowT], str | int | None]:
-    """The rows under whatever name Kraken gives the pair, and `last`."""
+def _result(body: bytes) -> dict[str, msgspec.Raw]:
+    """What was asked for, by Kraken's own names; raises what stands in its place."""
     reply = _decode_reply(body)
     if reply.error:
         reason = ", ".join(reply.error)[:200]
         if any(word in reason for word in ("Rate limit", "Too many", "Unavailable", "Busy", "Timeout", "Internal")):
             raise Unavailable(f"kraken: {reason}")
         raise Refused(f"kraken: {reason}")
-    last = reply.result.pop("last", None)
-    rows = [row for raw in reply.result.values() for row in decode(bytes(raw))]
+    return reply.result
+
+
+def _unwrap(body: bytes, decode: Callable[[bytes], list[RowT]]) -> tuple[list[RowT], str | int | None]:
+    """The rows under whatever name Kraken gives the pair, and `last`."""
+    result = _result(body)
+    last = result.pop("last", None)
+    rows = [row for raw in result.values() for row in decode(bytes(raw))]
     return rows, None if last is None else _decode_text(last)
 
 

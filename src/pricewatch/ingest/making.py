@@ -60,7 +60,9 @@ class VenueMaker:
         away: StayAway,
         http: aiohttp.ClientSession,
         group: asyncio.TaskGroup,
+        connections: asyncio.TaskGroup,
     ) -> None:
+        """`connections`: what reads from venues, and ends before `group`."""
         self._settings = settings
         self._sink = sink
         self._clock = clock
@@ -75,6 +77,7 @@ class VenueMaker:
         self._away = away
         self._http = http
         self._group = group
+        self._connections = connections
 
     def make(self, name: str, settings: VenueSettings) -> LiveVenue:
         """The venue without any market; nothing runs yet."""
@@ -174,7 +177,7 @@ class VenueMaker:
             )
 
         size = min(kind.markets_per_connection, settings.markets_per_connection or kind.markets_per_connection)
-        roster = Roster(venue, size=size, make_feed=make_feed, make_runner=make_runner, group=group)
+        roster = Roster(venue, size=size, make_feed=make_feed, make_runner=make_runner, group=self._connections)
         return LiveVenue(venue, refiller, dark, history, distance, roster, kind.approximate)
 
     def _options(self, kind: type[Exchange], settings: VenueSettings) -> Options:

@@ -22,6 +22,10 @@ class VenueSettings(BaseModel):
     socket_url: str = Field(default="", description="WebSocket address; empty: the venue's public one.")
     rest_url: str = Field(default="", description="REST address; empty: the venue's public one.")
     history: bool = Field(default=True, description="Whether to ask REST for missing trades and past candles.")
+    instruments: bool = Field(
+        default=True,
+        description="Whether to ask REST for the venue's list of markets; without it symbols are taken as written.",
+    )
 
     connect_timeout: float = Field(default=10.0, gt=0, description="Seconds a connection may take to open.")
     greeting_timeout: float = Field(
@@ -139,6 +143,14 @@ class IngestSettings(BaseModel):
     )
     backfill_candles: int = Field(
         default=1000, ge=0, description="Minutes of one-minute candles asked for at start; 0: none."
+    )
+    instruments_max_age: float = Field(
+        default=86_400.0,
+        ge=0,
+        description="Seconds a venue's list of markets is used for before it is asked for again.",
+    )
+    instruments_timeout: float = Field(
+        default=10.0, gt=0, description="Seconds a start waits for a venue's list of markets before it goes on without."
     )
     ledger_interval: float = Field(
         default=5.0, gt=0, description="Seconds between looks at how many holes are declared, for status and metrics."

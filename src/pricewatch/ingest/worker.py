@@ -23,6 +23,7 @@ from pricewatch.ingest.dark import Stored
 from pricewatch.ingest.feed import MarketFeed
 from pricewatch.ingest.herald import Herald
 from pricewatch.ingest.history import VenueHistory
+from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.making import Connect, VenueMaker
 from pricewatch.ingest.metrics import LiveVenue, samples, venue_status
 from pricewatch.ingest.refill import Wanted
@@ -44,13 +45,13 @@ AnswerT = TypeVar("AnswerT")
 log = structlog.get_logger(__name__)
 
 
-def listings(settings: IngestSettings) -> list[Listing]:
-    """Every market the settings ask for, for the catalog to number."""
+def listings(settings: IngestSettings, directory: Directory | None = None) -> list[Listing]:
+    """Every market the settings ask for, for the catalog to number; without those a venue says it does not have."""
+    asked = [(name, symbol) for name, venue in settings.venues.items() if venue.enabled for symbol in venue.symbols]
     return [
-        Listing(name, symbol, EXCHANGES[name].native(symbol), EXCHANGES[name].step)
-        for name, venue in settings.venues.items()
-        if venue.enabled
-        for symbol in venue.symbols
+        Listing(name, symbol, native, EXCHANGES[name].step)
+        for name, symbol in asked
+        if (native := directory.native(name, symbol) if directory else EXCHANGES[name].native(symbol)) is not None
     ]
 
 
@@ -134,7 +135,9 @@ class Ingest:
         async with (
             aiohttp.ClientSession(headers={"User-Agent": "pricewatch"}) as http,
             asyncio.TaskGroup() as group,
+            asyncio.TaskGroup() as connections,  # ends first: a last frame may still need a task of the others
         ):
+            connections.create_task(asyncio.Event().wait(), name="connections")  # there may be none for a while
             self._maker = VenueMaker(
                 self._settings,
                 sink=self._sink,
@@ -150,6 +153,7 @@ class Ingest:
                 away=self._away,
                 http=http,
                 group=group,
+                connections=connections,
             )
             self._group = group
             self._began.set()

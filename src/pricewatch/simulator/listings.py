@@ -45,9 +45,14 @@ class Listing(msgspec.Struct, frozen=True):
         return float(f"1e-{self.decimals}")
 
     @property
+    def inverse(self) -> bool:
+        """A contract whose sizes are in USD."""
+        return self.venue == "deribit" and "_" not in self.native
+
+    @property
     def size(self) -> float:
         """A typical trade."""
-        return _TURNOVER / self.price
+        return _TURNOVER if self.inverse else _TURNOVER / self.price
 
     @property
     def level(self) -> float:

@@ -6,12 +6,15 @@ from pricewatch.domain.errors import ConfigError
 from pricewatch.simulator.listings import Listing
 from pricewatch.simulator.session import Venue
 from pricewatch.simulator.venues.binance import Binance
+from pricewatch.simulator.venues.binance_us import BinanceUS
 from pricewatch.simulator.venues.bitfinex import Bitfinex
 from pricewatch.simulator.venues.bitget import Bitget
 from pricewatch.simulator.venues.bitstamp import Bitstamp
 from pricewatch.simulator.venues.bybit import Bybit
 from pricewatch.simulator.venues.coinbase import Coinbase
+from pricewatch.simulator.venues.coinbase_advanced import CoinbaseAdvanced
 from pricewatch.simulator.venues.cryptocom import CryptoCom
+from pricewatch.simulator.venues.deribit import Deribit
 from pricewatch.simulator.venues.gateio import GateIo
 from pricewatch.simulator.venues.gemini import Gemini
 from pricewatch.simulator.venues.htx import Htx
@@ -23,12 +26,15 @@ from pricewatch.simulator.venues.upbit import Upbit
 
 VENUES: dict[str, type[Venue]] = {
     Binance.id: Binance,
+    BinanceUS.id: BinanceUS,
     Bitfinex.id: Bitfinex,
     Bitget.id: Bitget,
     Bitstamp.id: Bitstamp,
     Bybit.id: Bybit,
     Coinbase.id: Coinbase,
+    CoinbaseAdvanced.id: CoinbaseAdvanced,
     CryptoCom.id: CryptoCom,
+    Deribit.id: Deribit,
     GateIo.id: GateIo,
     Gemini.id: Gemini,
     Htx.id: Htx,

@@ -45,6 +45,10 @@ CASE = Case(
     ],
     closing=['{"stream":"!serverShutdown","data":{"e":"serverShutdown","E":1770123456789}}'],
     ignored=['{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate"}}'],
+    instruments=[
+        b'{"timezone":"UTC","symbols":[{"symbol":"ETHUSDT","status":"BREAK","baseAsset":"ETH","quoteAsset":"USDT"},'
+        b'{"symbol":"BTCUSDT","status":"TRADING","baseAsset":"BTC","quoteAsset":"USDT"}]}'
+    ],
     history=b'[{"id":12345,"price":"4.00000100","qty":"12.00000000","time":1499865549590,"isBuyerMaker":true}]',
     candles=b'[[1499040000000,"0.0163","0.8000","0.0157","0.0158","148976.11",1499040059999,"2434.19",308,"1","2","0"]]',
     candle_rows=[(1499040000000000, "0.0163", "0.8", "0.0157", "0.0158", "148976.11")],

@@ -51,6 +51,10 @@ CASE = Case(
         )
     ],
     ignored=['{"type":"l2update","product_id":"BTC-USD","changes":[]}'],
+    instruments=[
+        b'[{"id":"BTC-USD","base_currency":"BTC","quote_currency":"USD","trading_disabled":false,"status":"online"},'
+        b'{"id":"ETH-USD","base_currency":"ETH","quote_currency":"USD","trading_disabled":false,"status":"online"}]'
+    ],
     history=b'[{"trade_id":74,"side":"sell","size":"0.1","price":"10.00","time":"2014-11-07T22:19:28.578544Z"}]',
     candles=b"[[1415398740,0.32,4.2,0.35,4.1,12.3]]",
     candle_rows=[(1415398740000000, "0.35", "4.2", "0.32", "4.1", "12.3")],

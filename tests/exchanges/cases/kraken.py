@@ -57,6 +57,10 @@ CASE = Case(
         )
     ],
     ignored=['{"method":"pong","req_id":1}', '{"channel":"book","type":"update","data":[]}'],
+    instruments=[
+        b'{"error":[],"result":{"ALGOUSD":{"altname":"ALGOUSD","wsname":"ALGO/USD","base":"ALGO","quote":"ZUSD"},'
+        b'"MATICUSD":{"altname":"MATICUSD","wsname":"MATIC/USD","status":"online"}}}'
+    ],
     history=b'{"error":[],"result":{"MATICUSD":[["30243.4","0.34507674",1688669597.827,"b","m","",61044952]],"last":"1"}}',
     candles=b'{"error":[],"result":{"MATICUSD":[[1688671200,"30306.1","30306.2","30305.7","30306","0","3.39","23"]],"last":1}}',
     candle_rows=[(1688671200000000, "30306.1", "30306.2", "30305.7", "30306", "3.39")],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Binance(Venue):
     """Speaks Binance spot; a topic is a stream's name, with a `+` behind it in the combined envelope."""
 
     id = "binance"
-    hosts = ("stream.binance.com", "data-stream.binance.vision")
+    hosts: ClassVar[tuple[str, ...]] = ("stream.binance.com", "data-stream.binance.vision")
     lot = 5
     step = 1_000
 
