@@ -95,7 +95,8 @@ class Outcome(NamedTuple):
         doubled = stored - len({(one.market, one.key) for one in self.left.prints})
         return (
             f"{dict(self.disturbances)}: {sent} trades sent, {stored} stored, {declared} in open gaps, {doubled} "
-            f"doubled, {sent - stored - declared} lost; the service was away for {self.away:.0f} s, caught up {self.caught_up:.1f} s after the last trade"
+            f"doubled, {sent - stored - declared} lost; the service was away for {self.away:.0f} s, "
+            f"caught up {self.caught_up:.1f} s after the last trade"
         )
 
 

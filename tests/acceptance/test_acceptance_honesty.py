@@ -42,8 +42,7 @@ def test_wrong_numbers_change_no_score_and_no_signal() -> None:
 
 @pytest.mark.slow
 @pytest.mark.postgres
-@pytest.mark.parametrize("history", [True, False], ids=["history", "no history"])
-async def test_cuts_and_kills_lose_nothing_unseen(history: bool) -> None:
-    found = await cuts.battered(cuts.SMALL, history=history, seed=1)
+async def test_cuts_and_kills_lose_nothing() -> None:
+    found = await cuts.battered(cuts.SMALL, history=True, seed=1)
     tell(found.line())
-    found.check(history=history)
+    found.check(history=True)
