@@ -27,7 +27,8 @@ ORDER BY a.from_seen
 """
 SIGNALS = """
 SELECT e.feed_id, e.seq, s.id, s.rule_id, s.direction, s.at, s.seen, convert_from(s.payload, 'UTF8') AS payload
-FROM feed_entry e JOIN signal s ON s.id = e.signal_id ORDER BY e.feed_id, e.seq
+FROM feed_entry e JOIN signal s ON s.id = e.signal_id JOIN feed f ON f.feed_id = e.feed_id
+WHERE f.account_id IS NOT NULL ORDER BY e.feed_id, e.seq
 """
 
 
@@ -39,7 +40,7 @@ class World:
     rules: list[OracleRule]
     bands: dict[str, list[Band]]
     signals: list[dict[str, Any]]
-    """In the order of their feeds."""
+    """Of accounts' rules, in the order of their feeds; what the service says of itself is in a feed of its own."""
     deliveries: list[dict[str, Any]]
     gaps: list[dict[str, Any]]
     cursor: int
