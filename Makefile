@@ -9,7 +9,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench bench-peers lock clean install
+.PHONY: demo run test check lint bench bench-peers soak lock clean install
 
 install: $(STAMP)
 
@@ -45,10 +45,7 @@ check: lint
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# Beside cryptofeed and ccxt, which live in an environment of their own.
-bench-peers: $(STAMP)
-	test -x .venv-peers/bin/python || ($(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet cryptofeed ccxt)
-	$(BIN)/python -m benchmarks peers $(ARGS)
+.PHONY: demo run test check lint bench bench-peers soak lock clean install
 
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:

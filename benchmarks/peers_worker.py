@@ -1,7 +1,8 @@
 """Reads recorded frames with a peer library's parser and prints what it took. Runs in the peers' own environment.
 
 `python peers_worker.py cryptofeed|ccxt VENUE FILE ROUNDS LEAST NATIVE…`: FILE holds one frame a line, base64; a round
-reads them again and again for LEAST seconds of CPU. Prints one JSON line: frames, what came out in the first round, and seconds of CPU a frame (the fastest of the rounds).
+reads them again and again for LEAST seconds of CPU. Prints one JSON line: frames, what came out in the first round, and
+seconds of CPU a frame (the fastest of the rounds).
 """
 
 from __future__ import annotations

@@ -37,6 +37,22 @@ async def test_a_tick_is_packed_evaluated_and_shown_in_one_call(world: World) ->
     assert world.tape.trades[0][0] < world.tape.quotes[0][0]
 
 
+async def test_what_a_quote_brought_about_is_committed_at_its_place(world: World) -> None:
+    await world.rule(1, {"type": "spread", "percent": "1%"})
+    evaluation = await world.recovered()
+    last = world.trade(100)
+    evaluation.offer(last)
+    async with running(evaluation):
+        for bid, ask in ((100.0, 100.0), (99.0, 101.0)):
+            world.clock.advance(1.0)
+            evaluation.offer(Quote(1, world.clock.now(), bid, 1.0, ask, 1.0, world.clock.now()))
+        await until(lambda: bool(world.told))
+    assert world.said() == [(1, "fired")]
+    (signal,) = (entry.signal for entry in world.told)
+    assert signal.cause == f"quote:{world.tape.quotes[-1][0]}"
+    assert world.changes[-1].cursor >= signal.seen
+
+
 async def test_the_spool_is_written_before_every_commit(world: World) -> None:
     await world.above()
     evaluation = await world.recovered()

@@ -136,16 +136,20 @@ class Faults:
         return venue.withhold(session, frames, lost, kept)
 
     def _silenced(self, venue: Venue, session: Session, frames: Sequence[bytes]) -> Sequence[bytes]:
-        """Without the snapshots of mute markets."""
+        """Without the snapshots of mute markets; the venue's reading of the frames is kept for later answers."""
         memory = session.notes.setdefault("heard", {})
+        markets, muted = self._trouble.markets, self._trouble.muted
+        silent = {markets[key] for key in muted}
+        others = [native for key, native in markets.items() if key not in muted]
         kept = []
         for frame in frames:
             try:
                 heard = venue.read(frame, memory)
-            except (ValueError, LookupError):
-                heard = None
-            keys = {venue.recognised(native).key for native in heard.natives} if heard and heard.topics else set()
-            if not keys or not keys <= self._trouble.muted:
+            except (ValueError, LookupError):  # not yet as it goes out: told by name
+                about = silent if named(frame, silent) and not named(frame, others) else set()
+            else:
+                about = set(heard.natives) if heard and heard.topics else set()
+            if not about or not about <= silent:
                 kept.append(frame)
         return kept
 
