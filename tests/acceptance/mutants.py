@@ -74,7 +74,7 @@ class Outcome(NamedTuple):
         assert self.slowest < 0.05
         assert self.growth < 50_000_000
         assert self.unusable > 0
-        if self.trades:  # some recordings hold quotes alone
+        if self.trades > self.unusable:  # else the recording holds quotes alone, and what was counted is spoilt ones
             assert self.offered + self.duplicates > 0
 
     def line(self) -> str:
