@@ -6,7 +6,7 @@ import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -51,6 +51,8 @@ class Counts(msgspec.Struct):
     """Trades and candles that were there already."""
     rejected: int = 0
     """Trades no gate lets through, or that could not be read."""
+    left_out: int = 0
+    """Frames about markets without a canonical symbol: options, dated futures."""
     candles: int = 0
     """New ones."""
     markets: int = 0
@@ -153,20 +155,25 @@ async def _capture(store: Store, way: TradeImport, file: Path, memories: Memorie
         venue = venue_of(leg)
         if venue not in EXCHANGES:
             raise ConfigError(f"{file}: {venue} is no venue that can be read; there are {', '.join(EXCHANGES)}")
-        markets = await store.catalog.register(_listings(leg, venue, memories.of(leg)))
+        listings, left_out = _listings(leg, venue, memories.of(leg))
+        counts.left_out += len(left_out)
+        markets = await store.catalog.register(listings)
         for market in markets:
             by_market.setdefault(market, [])
         numbered = {market.id: market for market in markets}
-        for trade in _trades(leg, EXCHANGES[venue](markets), frozenset(numbered), counts):
+        for trade in _trades(leg, EXCHANGES[venue](markets), frozenset(numbered), left_out, counts):
             by_market[numbered[trade.market]].append(trade)
     for market, trades in by_market.items():
         await way.add(market, trades)
     return {market.id for market in by_market}
 
 
-def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> list[Listing]:
-    """The markets a connection tells of, but for those without a canonical symbol. Raises `ConfigError`."""
-    natives: dict[str, None] = {}
+def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> tuple[list[Listing], set[int]]:
+    """The markets a connection tells of, and the lines about none but those without a canonical symbol.
+
+    Raises `ConfigError`.
+    """
+    about: dict[int, tuple[str, ...]] = {}
     for line in leg.lines:
         try:
             heard: Heard | None = VENUES[venue].read(line.frame, memory)
@@ -174,25 +181,28 @@ def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> list[Listing]:
             raise ConfigError(f"{leg.file}, line {line.number}: {exc}") from exc
         except (ValueError, LookupError, RecursionError):
             continue  # the adapter counts it
-        if heard is not None:
-            natives |= dict.fromkeys(heard.natives)
-    found = []
-    for native in natives:
+        if heard is not None and heard.topics:
+            about[line.number] = heard.natives
+    found: dict[str, Listing] = {}
+    for native in dict.fromkeys(native for natives in about.values() for native in natives):
         base, quote = VENUES[venue].legs(native)
         try:
-            symbol = canonical(f"{base}-{quote}")
+            found[native] = Listing(venue, canonical(f"{base}-{quote}"), native, EXCHANGES[venue].step)
         except Invalid:
-            continue
-        found.append(Listing(venue, symbol, native, EXCHANGES[venue].step))
-    return found
+            continue  # counted as left out
+    return list(found.values()), {number for number, natives in about.items() if not found.keys() & natives}
 
 
-def _trades(leg: Leg, adapter: Exchange, markets: frozenset[int], counts: Counts) -> Iterator[Trade]:
-    """What the adapter makes of the frames, through the gate."""
+def _trades(
+    leg: Leg, adapter: Exchange, markets: frozenset[int], left_out: Collection[int], counts: Counts
+) -> Iterator[Trade]:
+    """What the adapter makes of the frames but for the lines left out, through the gate."""
     limits = Limits(markets=markets, ahead=_AHEAD)
     adapter.subscribe(adapter.expected())  # some acknowledgements are told by what was asked
     out: list[Output] = []
     for line in leg.lines:
+        if line.number in left_out:
+            continue
         received = round(line.at * SECOND)
         try:
             adapter.receive(line.frame, received, out)

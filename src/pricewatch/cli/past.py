@@ -24,7 +24,7 @@ async def import_(
 ) -> int:
     """Read recordings (.jsonl, .jsonl.gz, or folders of them) and candle files (.csv, .csv.gz) into the store.
 
-    Doing it twice adds nothing. Prints one line of JSON: files, trades, known, rejected, candles, markets.
+    Doing it twice adds nothing. Prints one line of JSON: files, trades, known, rejected, left_out, candles, markets.
     """
     from pricewatch.app.importing import import_files
     from pricewatch.ingest.candlefile import columns_of
