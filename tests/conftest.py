@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 import asyncpg
 import pytest
+import structlog
 
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.migrate import migrate
@@ -27,6 +29,16 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("PRICEWATCH_REQUIRE_ALL"):  # noqa: TID251 - the one switch of the test run itself
         pytest.fail(f"PRICEWATCH_REQUIRE_ALL is set, but {reason}")
     pytest.skip(reason)
+
+
+@pytest.fixture(autouse=True)
+def own_logs() -> Iterator[None]:
+    """A command sets up logs for its process; here the next test must not write to this one's stderr."""
+    handlers, level = logging.getLogger().handlers, logging.getLogger().level
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
+    logging.getLogger().setLevel(level)
 
 
 @pytest.fixture(scope="session")

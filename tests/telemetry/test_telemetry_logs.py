@@ -3,24 +3,13 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
 
-import pytest
 import structlog
 
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
 
 KEY = "pw_0a1b2c3d_" + "A" * 43
-
-
-@pytest.fixture(autouse=True)
-def _restore() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def _line(out: io.StringIO) -> dict[str, object]:
