@@ -5,10 +5,12 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricewatch.domain.market import Market, Trade
 from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.peak import Peak
 from pricewatch.engine.gauges.retreat import Retreat
 from pricewatch.engine.gauges.surge import Volatility, Volume
+from pricewatch.engine.market import MarketState
 from pricewatch.rules.base import Feature
 from pricewatch.testing.desk import Desk, S, active
 
@@ -129,3 +131,15 @@ def test_an_expired_rule_is_never_asked_again() -> None:
         desk.trade(second, price)
     assert desk.said() == [(1, "fired", 1.0), (1, "cleared", 2.0)]
     assert desk.engine.judged == 3
+
+
+def test_what_was_printed_before_a_rule_came_is_not_its_gauges_business() -> None:
+    market = MarketState(Market(1, "binance", "BTC-USDT", "BTCUSDT"), None)
+    feature = Feature("drop", 10)
+    market.index(feature, after=5)
+    (followed,) = market.gauges
+    followed.gauge.trade(3, 100.0, 1.0)
+    for seen, drop in ((5, 0.0), (6, 50.0)):
+        market.seen = seen
+        market.late(Trade(1, 2, 200.0, 1.0, 0, seen, seen))
+        assert followed.gauge.trade(3, 100.0, 1.0) == drop
