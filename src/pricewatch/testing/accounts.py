@@ -125,7 +125,7 @@ class MemoryAccounts:
         if held.revoked is None:
             self._keys[key] = msgspec.structs.replace(held, revoked=at)
             self.sessions.end_all(account, key=key)
-            self.note("key.revoke", key, account, by)
+            self.audit.add("key.revoke", str(key), at=at, by=by, account=account)
 
     async def key_used(self, key: uuid.UUID, at: int) -> None:
         """As the port says."""
