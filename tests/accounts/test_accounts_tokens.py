@@ -61,7 +61,7 @@ def test_a_session_does_and_lives_no_more_than_its_key() -> None:
     assert (opened.session.expires, opened.session.scopes, opened.session.key_id) == (105, EVERY_SCOPE, None)
     key = mint(account, now=0, expires=50, scopes=frozenset({Scope.READ})).key
     short = open_session(account, now=5, lifetime=100, key=key).session
-    assert (short.expires, short.scopes, short.key_id) == (50, {Scope.READ}, key.id)
+    assert (short.expires, short.scopes, short.key_id) == (50, frozenset({Scope.READ}), key.id)
     endless = open_session(account, now=5, lifetime=100, key=mint(account, now=0).key).session
     assert endless.expires == 105
 

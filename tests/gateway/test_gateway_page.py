@@ -2,26 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, async_playwright, expect
-from tests.conftest import missing
+from playwright.async_api import Page, expect
 from tests.gateway.gateway_world import BTC, ETH, KRAKEN, QUICK, World
 
 from pricewatch.gateway.pages import POLICY
-
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 async def test_the_page_comes_with_its_policy(world: World, http: aiohttp.ClientSession) -> None:
@@ -33,17 +21,6 @@ async def test_the_page_comes_with_its_policy(world: World, http: aiohttp.Client
             tag = answer.headers["ETag"]
         async with http.get(world.base + path, headers={"If-None-Match": tag}) as answer:
             assert answer.status == 304
-
-
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    if not CHROMIUM.exists():
-        missing(f"there is no Chromium at {CHROMIUM}")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        expect.set_options(timeout=20_000)
-        yield await browser.new_page(viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin")
-        await browser.close()
 
 
 @pytest.mark.browser

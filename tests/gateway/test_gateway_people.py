@@ -43,7 +43,7 @@ class Browser:
 
 
 @pytest.fixture
-async def page(world: World) -> AsyncIterator[Browser]:
+async def browser(world: World) -> AsyncIterator[Browser]:
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         yield Browser(world, http)
 
@@ -62,20 +62,20 @@ async def known(world: World, name: str, role: Role = Role.USER) -> Account:
     return account
 
 
-async def test_a_name_and_a_password_let_in(world: World, page: Browser) -> None:
+async def test_a_name_and_a_password_let_in(world: World, browser: Browser) -> None:
     await known(world, "ann")
-    assert (await page("GET", "/session"))[1] == {"account": None}
-    assert await page.log_in("ann", WORD) == 200
-    assert (await page("GET", "/session"))[1]["account"]["name"] == "ann"
-    assert (await page("POST", "/rules", RULE))[0] == 201
-    [session] = (await page("GET", "/sessions"))[1]["sessions"]
+    assert (await browser("GET", "/session"))[1] == {"account": None}
+    assert await browser.log_in("ann", WORD) == 200
+    assert (await browser("GET", "/session"))[1]["account"]["name"] == "ann"
+    assert (await browser("POST", "/rules", RULE))[0] == 201
+    [session] = (await browser("GET", "/sessions"))[1]["sessions"]
     assert (session["current"], session["agent"][:7]) == (True, "Python/")
-    cookie = next(one for one in page.http.cookie_jar if one.key == COOKIE)
+    cookie = next(one for one in browser.http.cookie_jar if one.key == COOKIE)
     stored = [one.digest for one in world.store.accounts.sessions.held.values()]
     assert cookie.value.encode() not in stored[0]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Strict", "/")
-    assert (await page("DELETE", "/session"))[0] == 204
-    assert (await page("GET", "/me"))[0] == 401
+    assert (await browser("DELETE", "/session"))[0] == 204
+    assert (await browser("GET", "/me"))[0] == 401
     assert world.store.accounts.sessions.held == {}
 
 
@@ -90,17 +90,17 @@ async def test_a_name_and_a_password_let_in(world: World, page: Browser) -> None
         ({"name": "ann", "password": "x" * 3_000}, "length"),
     ],
 )
-async def test_logins_that_say_the_wrong_things(page: Browser, body: Any, says: str) -> None:
-    status, problem = await page("POST", "/session", body)
+async def test_logins_that_say_the_wrong_things(browser: Browser, body: Any, says: str) -> None:
+    status, problem = await browser("POST", "/session", body)
     assert status == 422
     assert says in problem["detail"] + problem.get("field", "")
 
 
-async def test_a_wrong_name_is_answered_as_a_wrong_password_is(world: World, page: Browser) -> None:
+async def test_a_wrong_name_is_answered_as_a_wrong_password_is(world: World, browser: Browser) -> None:
     await known(world, "ann")
     await world.account("bob")
     answers = [
-        await page("POST", "/session", {"name": name, "password": "wrong horse battery"})
+        await browser("POST", "/session", {"name": name, "password": "wrong horse battery"})
         for name in ("ann", "bob", "nobody", "no\0body")
     ]
     assert all(answer == answers[0] for answer in answers)
@@ -115,99 +115,99 @@ async def test_a_wrong_name_is_answered_as_a_wrong_password_is(world: World, pag
 
     hasher.verify = count  # type: ignore[method-assign]
     for name in ("ann", "nobody"):
-        await page.log_in(name, "wrong horse battery")
+        await browser.log_in(name, "wrong horse battery")
     assert [one is None for one in verified] == [False, True]
 
 
-async def test_tries_for_a_name_are_counted_whoever_makes_them(world: World, page: Browser) -> None:
+async def test_tries_for_a_name_are_counted_whoever_makes_them(world: World, browser: Browser) -> None:
     await known(world, "ann")
     for name in ("ann", "nobody"):
         answers = []
         for _ in range(QUICK.name_attempts + 1):
             world.clock.advance(7)  # not too fast for the address
-            answers.append(await page.log_in(name, "wrong horse battery"))
+            answers.append(await browser.log_in(name, "wrong horse battery"))
         assert answers == [401] * QUICK.name_attempts + [429]
-    status, problem = await page("POST", "/session", {"name": "ann", "password": WORD})
+    status, problem = await browser("POST", "/session", {"name": "ann", "password": WORD})
     assert (status, problem["code"]) == (429, "login_throttled")
     world.clock.advance(QUICK.name_window)
-    assert await page.log_in("ann", WORD) == 200
+    assert await browser.log_in("ann", WORD) == 200
 
 
-async def test_who_is_right_begins_anew(world: World, page: Browser) -> None:
+async def test_who_is_right_begins_anew(world: World, browser: Browser) -> None:
     await known(world, "ann")
     for _ in range(3):
         for _ in range(QUICK.name_attempts - 1):
             world.clock.advance(7)
-            assert await page.log_in("ann", "wrong horse battery") == 401
+            assert await browser.log_in("ann", "wrong horse battery") == 401
         world.clock.advance(7)
-        assert await page.log_in("ann", WORD) == 200
+        assert await browser.log_in("ann", WORD) == 200
 
 
-async def test_a_crowd_is_sent_away_for_a_moment(world: World, page: Browser) -> None:
+async def test_a_crowd_is_sent_away_for_a_moment(world: World, browser: Browser) -> None:
     await known(world, "ann")
 
     async def busy(*_: object) -> bool:
         raise Unavailable("too many log in at once")
 
-    world.gateway._routes._passwords.verify = busy  # type: ignore[method-assign]
-    status, problem = await page("POST", "/session", {"name": "ann", "password": WORD})
+    world.gateway._routes._passwords.verify = busy  # type: ignore[assignment,method-assign]
+    status, problem = await browser("POST", "/session", {"name": "ann", "password": WORD})
     assert (status, problem["code"]) == (503, "login_busy")
     world.gateway._routes._passwords.hash = busy  # type: ignore[assignment,method-assign]
     _, key = await world.account("bob")
-    status, problem = await page("PUT", "/me/password", {"new": WORD}, X_API_Key=key)
+    status, problem = await browser("PUT", "/me/password", {"new": WORD}, X_API_Key=key)
     assert (status, problem["code"]) == (503, "login_busy")
 
 
-async def test_an_old_hash_is_made_better_at_the_next_login(world: World, page: Browser) -> None:
+async def test_an_old_hash_is_made_better_at_the_next_login(world: World, browser: Browser) -> None:
     account, _ = await world.account("ann")
     weak = Passwords(memory=32, rounds=1)
     await world.store.accounts.set_password(account.id, await weak.hash(WORD))
     weak.close()
-    assert await page.log_in("ann", WORD) == 200
+    assert await browser.log_in("ann", WORD) == 200
     found = await world.store.accounts.password("ann")
     assert found is not None
     assert "m=64" in str(found[1])
-    assert (await page("GET", "/me"))[0] == 200
+    assert (await browser("GET", "/me"))[0] == 200
 
 
-async def test_a_changed_password_ends_other_sessions_and_their_sockets(world: World, page: Browser) -> None:
+async def test_a_changed_password_ends_other_sessions_and_their_sockets(world: World, browser: Browser) -> None:
     await known(world, "ann")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         other = Browser(world, http)
-        assert (await page.log_in("ann", WORD), await other.log_in("ann", WORD)) == (200, 200)
-        mine, his = await page.socket(), await other.socket()
+        assert (await browser.log_in("ann", WORD), await other.log_in("ann", WORD)) == (200, 200)
+        mine, his = await browser.socket(), await other.socket()
         assert [(await one.next())["type"] for one in (mine, his)] == ["welcome"] * 2
-        status, problem = await page("PUT", "/me/password", {"current": "wrong", "new": "another long word"})
+        status, problem = await browser("PUT", "/me/password", {"current": "wrong", "new": "another long word"})
         assert (status, problem["field"]) == (422, "current")
-        status, problem = await page("PUT", "/me/password", {"current": WORD, "new": "short"})
+        status, problem = await browser("PUT", "/me/password", {"current": WORD, "new": "short"})
         assert (status, problem["field"]) == (422, "password")
-        assert (await page("PUT", "/me/password", {"current": WORD, "new": "another long word"}))[0] == 204
+        assert (await browser("PUT", "/me/password", {"current": WORD, "new": "another long word"}))[0] == 204
         assert await his.close_code() == Close.KEY_REVOKED
-        assert (await page("GET", "/me"))[0] == 200
+        assert (await browser("GET", "/me"))[0] == 200
         assert (await other("GET", "/me"))[0] == 401
         assert not mine.socket.closed
         assert await other.log_in("ann", "another long word") == 200
 
 
-async def test_a_session_is_ended_from_another(world: World, page: Browser) -> None:
+async def test_a_session_is_ended_from_another(world: World, browser: Browser) -> None:
     await known(world, "ann")
     async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
         other = Browser(world, http)
-        assert (await page.log_in("ann", WORD), await other.log_in("ann", WORD)) == (200, 200)
-        sessions = (await page("GET", "/sessions?limit=1"))[1]
+        assert (await browser.log_in("ann", WORD), await other.log_in("ann", WORD)) == (200, 200)
+        sessions = (await browser("GET", "/sessions?limit=1"))[1]
         assert len(sessions["sessions"]) == 1
-        [second] = (await page("GET", f"/sessions?cursor={sessions['next']}"))[1]["sessions"]
+        [second] = (await browser("GET", f"/sessions?cursor={sessions['next']}"))[1]["sessions"]
         assert not second["current"]
-        assert (await page("DELETE", f"/sessions/{second['id']}"))[0] == 204
+        assert (await browser("DELETE", f"/sessions/{second['id']}"))[0] == 204
         assert (await other("GET", "/me"))[0] == 401
-        assert (await page("GET", "/me"))[0] == 200
+        assert (await browser("GET", "/me"))[0] == 200
 
 
-async def test_keys_are_made_used_and_revoked(world: World, page: Browser) -> None:
+async def test_keys_are_made_used_and_revoked(world: World, browser: Browser) -> None:
     await known(world, "ann")
-    await page.log_in("ann", WORD)
+    await browser.log_in("ann", WORD)
     until = rfc3339(world.clock.now() + 3_600_000_000)
-    status, made = await page("POST", "/keys", {"title": "bot", "scopes": ["read", "write"], "expires": until})
+    status, made = await browser("POST", "/keys", {"title": "bot", "scopes": ["read", "write"], "expires": until})
     assert (status, made["title"], made["scopes"], made["expires"]) == (201, "bot", ["read", "write"], until)
     key = made["key"]
     async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
@@ -215,21 +215,21 @@ async def test_keys_are_made_used_and_revoked(world: World, page: Browser) -> No
         assert (await bot("POST", "/rules", RULE))[0] == 201
         socket = await bot.socket()
         assert (await socket.next())["type"] == "welcome"
-        listed = (await page("GET", "/keys"))[1]["keys"]
+        listed = (await browser("GET", "/keys"))[1]["keys"]
         assert [(one["id"], one["key"]) for one in listed][1:] == [(made["id"], None)]
         assert listed[1]["used"] == rfc3339(world.clock.now())
         assert key not in str(listed)
-        assert (await page("DELETE", f"/keys/{made['id']}"))[0] == 204
+        assert (await browser("DELETE", f"/keys/{made['id']}"))[0] == 204
         assert await socket.close_code() == Close.KEY_REVOKED
         assert (await bot("GET", "/me"))[0] == 401
-    actions = [entry["action"] for entry in (await page("GET", "/audit"))[1]["entries"]]
+    actions = [entry["action"] for entry in (await browser("GET", "/audit"))[1]["entries"]]
     assert actions[:2] == ["key.revoke", "key.create"]
 
 
-async def test_a_key_may_no_more_than_its_scopes(world: World, page: Browser) -> None:
+async def test_a_key_may_no_more_than_its_scopes(world: World, browser: Browser) -> None:
     await known(world, "ann")
-    await page.log_in("ann", WORD)
-    reader = (await page("POST", "/keys", {}))[1]
+    await browser.log_in("ann", WORD)
+    reader = (await browser("POST", "/keys", {}))[1]
     assert reader["scopes"] == ["read"]
     async with aiohttp.ClientSession(headers={"X-API-Key": reader["key"]}) as http:
         bot = Browser(world, http)
@@ -248,7 +248,7 @@ async def test_a_key_may_no_more_than_its_scopes(world: World, page: Browser) ->
             other = Browser(world, jar)
             assert (await other("POST", "/session", {"key": reader["key"]}))[0] == 200
             assert (await other("POST", "/rules", RULE))[0] == 403
-            await page("DELETE", f"/keys/{reader['id']}")
+            await browser("DELETE", f"/keys/{reader['id']}")
             assert (await other("GET", "/me"))[0] == 401
 
 
@@ -266,34 +266,34 @@ async def test_a_key_may_no_more_than_its_scopes(world: World, page: Browser) ->
         ({"expire": "2030-01-01T00:00:00Z"}, "expire"),
     ],
 )
-async def test_keys_that_are_not_made(world: World, page: Browser, body: Any, field: str) -> None:
+async def test_keys_that_are_not_made(world: World, browser: Browser, body: Any, field: str) -> None:
     await known(world, "ann")
-    await page.log_in("ann", WORD)
-    status, problem = await page("POST", "/keys", body)
+    await browser.log_in("ann", WORD)
+    status, problem = await browser("POST", "/keys", body)
     assert (status, problem["field"]) == (422, field)
     assert problem["detail"]
 
 
-async def test_a_viewer_has_keys_that_look(world: World, page: Browser) -> None:
+async def test_a_viewer_has_keys_that_look(world: World, browser: Browser) -> None:
     await known(world, "vic", Role.VIEWER)
-    await page.log_in("vic", WORD)
-    assert (await page("POST", "/keys", {"scopes": ["read"]}))[0] == 201
-    assert (await page("POST", "/keys", {"scopes": ["write"]}))[0] == 422
-    status, problem = await page("POST", "/rules", RULE)
+    await browser.log_in("vic", WORD)
+    assert (await browser("POST", "/keys", {"scopes": ["read"]}))[0] == 201
+    assert (await browser("POST", "/keys", {"scopes": ["write"]}))[0] == 422
+    status, problem = await browser("POST", "/rules", RULE)
     assert (status, problem["code"]) == (403, "read_only")
 
 
-async def test_a_ticket_opens_one_socket(world: World, page: Browser) -> None:
+async def test_a_ticket_opens_one_socket(world: World, browser: Browser) -> None:
     await known(world, "ann")
-    await page.log_in("ann", WORD)
-    ticket = (await page("POST", "/tickets"))[1]["ticket"]
-    page.http.cookie_jar.clear()
-    client = await page.socket("pricewatch.v1", f"ticket.{ticket}")
+    await browser.log_in("ann", WORD)
+    ticket = (await browser("POST", "/tickets"))[1]["ticket"]
+    browser.http.cookie_jar.clear()
+    client = await browser.socket("pricewatch.v1", f"ticket.{ticket}")
     assert client.socket.protocol == "pricewatch.v1"
     assert (await client.next())["type"] == "welcome"
     for word in (ticket, "pwt_wrong"):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await page.socket("pricewatch.v1", f"ticket.{word}")
+            await browser.socket("pricewatch.v1", f"ticket.{word}")
         assert refused.value.status == 401
     # It lives as long as the session it was made with.
     session = next(iter(world.store.accounts.sessions.held.values()))
@@ -332,25 +332,25 @@ async def test_foreign_pages_write_nothing_whatever_they_know(world: World, meth
             assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_administrators_make_change_and_erase_users(world: World, root: Browser, page: Browser) -> None:
+async def test_administrators_make_change_and_erase_users(world: World, root: Browser, browser: Browser) -> None:
     status, bob = await root("POST", "/users", {"name": "bob", "email": "bob@example.org", "password": WORD})
     assert (status, bob["name"], bob["role"], bob["disabled"]) == (201, "bob", "user", None)
     path = f"/users/{bob['id']}"
-    assert await page.log_in("bob", WORD) == 200
-    assert (await page("GET", path))[0] == 403
-    assert (await page("POST", "/rules", RULE))[0] == 201
+    assert await browser.log_in("bob", WORD) == 200
+    assert (await browser("GET", path))[0] == 403
+    assert (await browser("POST", "/rules", RULE))[0] == 201
     assert (await root("PATCH", path, {"role": "viewer"}))[1]["role"] == "viewer"
-    assert (await page("POST", "/rules", RULE))[0] == 403
-    socket = await page.socket()
+    assert (await browser("POST", "/rules", RULE))[0] == 403
+    socket = await browser.socket()
     assert (await root("PATCH", path, {"disabled": True}))[1]["disabled"] == rfc3339(world.clock.now())
     assert await socket.close_code() == Close.KEY_REVOKED
-    assert (await page("GET", "/me"))[0] == 401
-    assert await page.log_in("bob", WORD) == 401
+    assert (await browser("GET", "/me"))[0] == 401
+    assert await browser.log_in("bob", WORD) == 401
     await root("PATCH", path, {"disabled": False, "password": "another long word", "email": ""})
     assert (await root("GET", path))[1]["email"] == ""
-    assert await page.log_in("bob", "another long word") == 200
+    assert await browser.log_in("bob", "another long word") == 200
     assert (await root("DELETE", path))[0] == 204
-    assert (await page("GET", "/me"))[0] == 401
+    assert (await browser("GET", "/me"))[0] == 401
     assert [(await root(method, path, {}))[0] for method in ("GET", "PATCH", "DELETE")] == [404] * 3
     assert world.changes == 2
     entries = (await root("GET", f"/audit?account={bob['id']}"))[1]["entries"]
@@ -385,20 +385,20 @@ async def test_the_last_administrator_stays(root: Browser) -> None:
     assert (await root("DELETE", f"/users/{me}"))[0] == 422
 
 
-async def test_one_sees_what_one_did_and_administrators_everything(world: World, root: Browser, page: Browser) -> None:
+async def test_one_sees_what_one_did_and_an_administrator_all(world: World, root: Browser, browser: Browser) -> None:
     ann = await known(world, "ann")
-    await page.log_in("ann", WORD)
-    mine = (await page("GET", "/audit"))[1]["entries"]
+    await browser.log_in("ann", WORD)
+    mine = (await browser("GET", "/audit"))[1]["entries"]
     assert [entry["action"] for entry in mine] == ["session.begin", "password.set", "key.create", "user.create"]
     everything = (await root("GET", "/audit?limit=2"))[1]
     more = (await root("GET", f"/audit?limit=500&cursor={everything['next']}"))[1]
     assert more["next"] is None
     assert len(everything["entries"] + more["entries"]) == len(mine) + 2
     assert (await root("GET", f"/audit?account={ann.id}"))[1]["entries"] == mine
-    assert (await page("GET", f"/audit?account={ann.id}"))[1]["entries"] == mine
+    assert (await browser("GET", f"/audit?account={ann.id}"))[1]["entries"] == mine
     other = (await root("GET", "/me"))[1]["id"]
-    assert (await page("GET", f"/audit?account={other}"))[0] == 403
-    assert (await page("GET", "/audit?account=me"))[0] == 422
+    assert (await browser("GET", f"/audit?account={other}"))[0] == 403
+    assert (await browser("GET", "/audit?account=me"))[0] == 422
 
 
 async def test_a_key_that_expires_closes_its_socket(world: World) -> None:
@@ -410,7 +410,7 @@ async def test_a_key_that_expires_closes_its_socket(world: World) -> None:
         assert await client.close_code() == Close.KEY_REVOKED
 
 
-async def test_what_has_expired_is_forgotten(page: Browser) -> None:
+async def test_what_has_expired_is_forgotten(browser: Browser) -> None:
     settings = QUICK.model_copy(update={"forget_interval": 0.05})
     async with World(settings).running() as world:
         await known(world, "ann")
@@ -424,5 +424,5 @@ async def test_what_has_expired_is_forgotten(page: Browser) -> None:
         async def away(_: int) -> None:
             raise Unavailable("away")
 
-        world.store.accounts.sessions.forget_expired = away  # type: ignore[method-assign]
+        world.store.accounts.sessions.forget_expired = away  # type: ignore[assignment,method-assign]
         await world.gateway._routes.forget()

@@ -22,7 +22,7 @@ async def begin(keepers: Keepers, account: Account, **options: object) -> Sessio
 
 
 async def actions(keepers: Keepers, account: Account | None = None) -> list[str]:
-    page = await keepers.records.audit.page(account.id if account else None)
+    page = await keepers.records.audit.page(None if account is None else account.id)
     return [entry.action for entry in reversed(page)]
 
 
@@ -90,7 +90,7 @@ class PeoplePromises:
         await keepers.accounts.key_used(key.id, 9)
         await keepers.accounts.key_used(key.id, 8)
         [found] = await keepers.accounts.keys(ann.id)
-        assert (found.title, found.scopes, found.used) == ("my bot", {Scope.READ}, 9)
+        assert (found.title, found.scopes, found.used) == ("my bot", frozenset({Scope.READ}), 9)
         assert await keepers.accounts.by_digest(key.digest) == (ann, found)
         with pytest.raises(Invalid, match="title: "):
             await keepers.accounts.add_key(mint(ann.id, now=5, title="\0").key)
