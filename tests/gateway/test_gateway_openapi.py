@@ -15,7 +15,7 @@ from tests.gateway.gateway_world import QUICK, World
 
 from pricewatch.gateway.openapi import describe
 from pricewatch.gateway.pages import POLICY, Pages
-from pricewatch.gateway.rest.endpoint import Endpoint
+from pricewatch.gateway.rest.endpoint import Endpoint, Public
 from pricewatch.gateway.rest.parameters import PARAMETERS
 
 NOT_REST = {"/ws/v1", *Pages().paths()}
@@ -57,7 +57,8 @@ async def test_every_operation_is_explained(world: World, http: aiohttp.ClientSe
 
 
 async def test_our_own_routes_say_their_parameters(world: World) -> None:
-    for one in [*world.gateway._routes.private, *world.gateway._routes.public]:
+    table: list[Endpoint | Public] = [*world.gateway._routes.private, *world.gateway._routes.public]
+    for one in table:
         assert set(one.docs.query or ()) <= set(PARAMETERS)
         if isinstance(one, Endpoint) and one.method in {"POST", "PUT", "PATCH"} and one.docs.body is None:
             assert re.search(r"/(ack|replay|tickets|markets.*)$", one.path), f"{one.path} takes no document?"

@@ -22,7 +22,8 @@ async def begin(keepers: Keepers, account: Account, **options: object) -> Sessio
 
 
 async def actions(keepers: Keepers, account: Account | None = None) -> list[str]:
-    page = await keepers.records.audit.page(None if account is None else account.id)
+    whose = None if account is None else account.id
+    page = await keepers.records.audit.page(whose)
     return [entry.action for entry in reversed(page)]
 
 
@@ -63,7 +64,7 @@ class PeoplePromises:
             await keepers.records.dossiers.erase(ann.id)
         await keepers.accounts.change(ann.id, Change(role=Role.ADMIN, disabled=False))
         await keepers.accounts.create("root", "", Role.ADMIN)
-        assert await keepers.accounts.change(ann.id, change)
+        assert await keepers.accounts.change(ann.id, change) != ann
 
     async def test_a_password_ends_other_sessions(self, keepers: Keepers, ann: Account) -> None:
         assert await keepers.accounts.password("ann") == (ann, None)

@@ -129,7 +129,7 @@ class Gateway:
         """Serve until cancelled; then tell every client to come back, and close. `ConfigError` for a taken port."""
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=self._settings.close_timeout)
         async with AsyncExitStack() as stack:
-            stack.callback(self._routes.close)
+            stack.push_async_callback(self._routes.close)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             await self._listen(runner)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import Storage
+from limits.aio.storage import RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
-from limits.storage import storage_from_string
+from redis.asyncio import ConnectionPool
 
-from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -23,6 +22,8 @@ log = structlog.get_logger(__name__)
 _SECOND = 1_000_000
 _MOST_KEPT = 100_000
 _NAMESPACE = "pricewatch"
+_PATIENCE = 0.5
+"""Seconds Redis may take."""
 
 
 class Standing(NamedTuple):
@@ -120,7 +121,8 @@ class RateLimits:
             "name": _per(settings.name_attempts, settings.name_window),
         }
         self._own = FixedWindowRateLimiter(Windows(clock))
-        self._shared = FixedWindowRateLimiter(_redis(redis)) if redis else None
+        self._pool = ConnectionPool.from_url(redis, socket_timeout=_PATIENCE) if redis else None
+        self._shared = FixedWindowRateLimiter(_redis(self._pool)) if self._pool is not None else None
         self._is_away = False
 
     async def spend(self, policy: str, who: str) -> Standing:
@@ -145,6 +147,11 @@ class RateLimits:
                 except (StorageError, OSError) as error:
                     self._lost(error)
 
+    async def close(self) -> None:
+        """Let go of Redis."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
     async def _spend(self, limiter: FixedWindowRateLimiter, policy: str, item: RateLimitItem, who: str) -> Standing:
         is_within = await limiter.hit(item, policy, who)
         stats = await limiter.get_window_stats(item, policy, who)
@@ -162,10 +169,7 @@ def _per(amount: int, seconds: int) -> RateLimitItem:
     return RateLimitItemPerSecond(amount, seconds, namespace=_NAMESPACE)
 
 
-def _redis(url: str) -> Storage:
-    scheme, _, rest = url.partition("://")
-    address = f"async+redis+unix://{rest}" if scheme == "unix" else f"async+{url}"
-    storage = storage_from_string(address, implementation="redispy", wrap_exceptions=True, socket_timeout=0.5)
-    if not isinstance(storage, Storage):
-        raise Unavailable(f"{scheme} is no store of limits")
-    return storage
+def _redis(pool: ConnectionPool) -> Storage:
+    """The address is the pool's; the one given here is only to say what it is."""
+    options: Any = {"connection_pool": pool}
+    return RedisStorage("async+redis://", wrap_exceptions=True, implementation="redispy", **options)

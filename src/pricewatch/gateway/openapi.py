@@ -78,7 +78,7 @@ def _operation(one: Endpoint | Public, known: dict[Any, Any]) -> dict[str, Any]:
     access = _ACCESS[one.access] if isinstance(one, Endpoint) else "Open to all."
     operation: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{one.method.lower()}{path.removeprefix(API)}").rstrip("_"),
-        "tags": [path.removeprefix(API).strip("/").partition("/")[0].removesuffix(".json") or "service"],
+        "tags": [one.path.strip("/").partition("/")[0] if one.is_api else "service"],
         "summary": summary,
         "description": "\n\n".join(filter(None, (rest.strip(), access))),
         "parameters": _parameters(one, path),

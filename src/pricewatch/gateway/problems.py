@@ -84,8 +84,10 @@ def of_error(error: Exception) -> web.Response | None:
         case Unavailable():
             detail = "the database is away; try again in a moment"
             return problem(503, "unavailable", detail, headers={"Retry-After": "2"})
-        case TimeoutError():
+        case TimeoutError():  # before ConnectionError: both are OSErrors
             return problem(504, "timeout", "this took too long; ask for less, or try again")
+        case web.RequestPayloadError() | ConnectionError():
+            return problem(400, "bad_body", "the request body broke off, or is not packed as Content-Encoding says")
         case web.HTTPException():
             return _of_http(error)
         case _:

@@ -71,7 +71,7 @@ class Routes:
             threads=settings.password_threads,
             queue=settings.password_queue,
         )
-        limits = RateLimits(settings, clock, redis=redis)
+        limits = self._limits = RateLimits(settings, clock, redis=redis)
         ring = KeyRing(keepers.accounts, records.sessions, settings, clock)
         self.door = Door(ring, records.tickets, settings, clock, limits)
         logins = Logins(
@@ -119,9 +119,10 @@ class Routes:
         except Unavailable as error:
             log.info("gateway.forget_later", error=str(error))
 
-    def close(self) -> None:
-        """No more passwords."""
+    async def close(self) -> None:
+        """No more passwords, and no more Redis."""
         self._passwords.close()
+        await self._limits.close()
 
     @functools.cached_property
     def _document(self) -> bytes:
