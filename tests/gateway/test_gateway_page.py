@@ -31,6 +31,9 @@ async def test_the_live_page_shows_prices_and_signals(page: Page, tmp_path: Path
     async with World(QUICK.model_copy(update={"heartbeat_interval": 0.5})).running() as world:
         account, key = await world.account("ann")
         await page.goto(world.base)
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.screenshot(path=tmp_path / "login.png")
+        await page.get_by_role("button", name="Use an API key instead").click()
         await page.get_by_label("API key").fill("pw_wrong")
         await page.keyboard.press("Enter")
         await expect(page.locator("#login-error")).to_contain_text("unknown")
@@ -66,10 +69,16 @@ async def test_the_live_page_shows_prices_and_signals(page: Page, tmp_path: Path
 @pytest.mark.browser
 async def test_the_live_page_resumes_after_a_restart(page: Page) -> None:
     first = World()
-    account, key = await first.account("ann")
+    account, _ = await first.account("ann")
     async with first.running():
+        hashed = await first.gateway._routes._passwords.hash("correct horse battery")
+        await first.store.accounts.set_password(account.id, hashed)
         await page.goto(first.base)
-        await page.get_by_label("API key").fill(key)
+        await page.get_by_label("Name").fill("ann")
+        await page.get_by_label("Password").fill("wrong horse battery")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#login-error")).to_contain_text("no account with this name and password")
+        await page.get_by_label("Password").fill("correct horse battery")
         await page.keyboard.press("Enter")
         await first.emit(account, 2)
         await expect(page.locator(".signal")).to_have_count(2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 
 import msgspec
 from aiohttp import web
@@ -88,7 +89,7 @@ class Users:
         """Everything of this account goes: rules, signals, deliveries, keys, sessions. There is no way back."""
         number = identifier(request)
         await self._found(number)
-        await let_go(self._rules, self._changes, number)
+        await let_go(self._rules, number, self._changes.rules_changed)
         await self._dossiers.erase(number, by=who.account.id)
         return no_content()
 
@@ -117,13 +118,16 @@ class Users:
         return found
 
 
-async def let_go(rules: RuleBook, changes: RuleChanges, account: uuid.UUID) -> None:
-    """Delete an account's rules, and give the engine a moment to let go of them."""
+async def let_go(rules: RuleBook, account: uuid.UUID, tell: Callable[[], None]) -> int:
+    """Delete an account's rules, and give the engine a moment to let go of them. Returns how many there were."""
+    count = 0
     while page := await rules.page(account, limit=500):
         for rule in page:
             await rules.delete(account, rule.id)
-    changes.rules_changed()
+        count += len(page)
+    tell()
     loop = asyncio.get_running_loop()
     until = loop.time() + _TAKEN_UP
     while loop.time() < until and any(rule.account_id == account for rule in await rules.pending()):  # noqa: ASYNC110 - in the table
         await asyncio.sleep(0.05)
+    return count
