@@ -51,8 +51,8 @@ app = App(
 for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
     app.command(command)
 app.command(import_, name="import")
-for command in (password, change, export, erase):
-    user.command(command)
+for about in (password, change, export, erase):
+    user.command(about)
 for group in (config, evaluate, rules, user):
     app.command(group)
 
