@@ -68,6 +68,23 @@ def service(database_url: str) -> Iterator[Service]:
         yield service
 
 
+def loaded(service: Service) -> Any:
+    schema = schemathesis.openapi.from_dict(requests.get(f"{service.base}/openapi.json", timeout=30).json())
+    schema.config.update(base_url=service.base)
+    return schema
+
+
+def quick(**options: int) -> settings:
+    return settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        **options,
+    )
+
+
 def made_up(operation: Any) -> Any:
     """Good input as often as bad, where the operation takes any."""
     good = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
@@ -84,19 +101,11 @@ def operations(schema: Any) -> Iterator[Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(1_800)
 def test_no_operation_fails_or_answers_what_is_not_written(service: Service) -> None:
-    document = requests.get(f"{service.base}/openapi.json", timeout=30).json()
-    schema = schemathesis.openapi.from_dict(document)
-    schema.config.update(base_url=service.base)
+    schema = loaded(service)
     answers: Counter[int] = Counter()
     for operation in operations(schema):
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+        @quick()
         @given(case=made_up(operation))
         def attempt(case: Any) -> None:
             response = case.call(headers={"Authorization": f"Bearer {service.key}"}, timeout=60)
@@ -106,3 +115,24 @@ def test_no_operation_fails_or_answers_what_is_not_written(service: Service) -> 
         attempt()
     print(f"answers by status: {dict(sorted(answers.items()))}")
     assert {200, 404, 422} <= set(answers)
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+@pytest.mark.timeout(1_800)
+def test_nothing_fails_in_a_row(service: Service) -> None:
+    """What one request made is read, changed and deleted by the next ones, as the description links them."""
+    schema = loaded(service)
+    answers: Counter[int] = Counter()
+
+    class Chain(schema.as_state_machine()):  # type: ignore[misc]
+        def get_call_kwargs(self, _: Any) -> dict[str, Any]:
+            return {"headers": {"Authorization": f"Bearer {service.key}"}, "timeout": 60}
+
+        def validate_response(self, response: Any, case: Any, **_: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+            answers[response.status_code] += 1
+
+    Chain.run(settings=quick(stateful_step_count=8))
+    print(f"answers by status: {dict(sorted(answers.items()))}")
+    assert sum(answers.values()) >= EXAMPLES

@@ -48,7 +48,9 @@ def describe(endpoints: Iterable[Endpoint | Public]) -> dict[str, Any]:
     known = dict(zip(unique, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for one in table:
-        paths.setdefault(path_of(one), {})[one.method.lower()] = _operation(one, known)
+        operation = paths.setdefault(path_of(one), {})[one.method.lower()] = _operation(one, known)
+        if one.method == "POST" and (links := _links(one, table)):
+            operation["responses"][str(one.docs.status)]["links"] = links
     return {
         "openapi": "3.1.0",
         "info": {
@@ -77,7 +79,7 @@ def _operation(one: Endpoint | Public, known: dict[Any, Any]) -> dict[str, Any]:
     summary, _, rest = text.partition("\n")
     access = _ACCESS[one.access] if isinstance(one, Endpoint) else "Open to all."
     operation: dict[str, Any] = {
-        "operationId": re.sub(r"\W+", "_", f"{one.method.lower()}{path.removeprefix(API)}").rstrip("_"),
+        "operationId": _name(one),
         "tags": [one.path.strip("/").partition("/")[0] if one.is_api else "service"],
         "summary": summary,
         "description": "\n\n".join(filter(None, (rest.strip(), access))),
@@ -89,6 +91,22 @@ def _operation(one: Endpoint | Public, known: dict[Any, Any]) -> dict[str, Any]:
     if isinstance(one, Endpoint):
         operation["security"] = [{"key": []}, {"header": []}, {"cookie": []}]
     return operation
+
+
+def _name(one: Endpoint | Public) -> str:
+    return re.sub(r"\W+", "_", f"{one.method.lower()}{path_of(one).removeprefix(API)}").rstrip("_")
+
+
+def _links(one: Endpoint | Public, table: Sequence[Endpoint | Public]) -> dict[str, Any]:
+    """What may be done with the thing just made: every operation under its id."""
+    if "id" not in getattr(one.docs.answer, "__struct_fields__", ()):
+        return {}
+    below = f"{one.path}/{{id}}"
+    return {
+        _name(other): {"operationId": _name(other), "parameters": {"path.id": "$response.body#/id"}}
+        for other in table
+        if other.path == below or other.path.startswith(f"{below}/")
+    }
 
 
 def _parameters(one: Endpoint | Public, path: str) -> list[dict[str, Any]]:
