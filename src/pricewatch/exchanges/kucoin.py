@@ -268,11 +268,14 @@ class KuCoin(Exchange):
             at, side = row.time // 1000, _BUY if row.side == "buy" else _SELL
             out.append(Trade(market.id, at, row.price, row.size, side, row.sequence, received, 0, ref))
         else:
-            row, market = message.data, self._tickers.get(message.topic)
-            if market is None:
-                raise BadData("unknown market", message.topic[:80])
-            at = received if row.time is None else row.time * 1000
-            out.append(Quote(market.id, at, row.best_bid, row.best_bid_size, row.best_ask, row.best_ask_size, received))
+            self._ticker(message, received, out)
+
+    def _ticker(self, message: _Ticker, received: int, out: list[Output]) -> None:
+        row, market = message.data, self._tickers.get(message.topic)
+        if market is None:
+            raise BadData("unknown market", message.topic[:80])
+        at = received if row.time is None else row.time * 1000
+        out.append(Quote(market.id, at, row.best_bid, row.best_bid_size, row.best_ask, row.best_ask_size, received))
 
     def _thin(self, frame: bytes | str, topic: str, received: int, out: list[Output]) -> None:
         """A ticker that is no quote, unless it is broken."""
