@@ -49,7 +49,14 @@ check: lint
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install fuzz-api
+# Beside cryptofeed and ccxt, which live in an environment of their own.
+bench-peers: $(STAMP)
+	test -x .venv-peers/bin/python || ($(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check cryptofeed==2.4.1 ccxt==4.5.90)
+	$(BIN)/python -m benchmarks peers $(ARGS)
+
+# What the data survives, in full; the tests run the same in small.
+soak: $(STAMP)
+	$(BIN)/python -m tests.acceptance.honesty $(ARGS)
 
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:
