@@ -9,7 +9,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install
+.PHONY: demo run test check lint bench bench-peers soak lock clean install fuzz-api
 
 install: $(STAMP)
 
@@ -28,6 +28,10 @@ run: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(ARGS)
+
+# Every operation of the API with 50 good and bad made-up requests.
+fuzz-api: $(STAMP)
+	PRICEWATCH_FUZZ_EXAMPLES=50 $(BIN)/python -m pytest -q -s tests/gateway/test_gateway_fuzz.py $(ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check src tests benchmarks
