@@ -23,6 +23,7 @@ from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.logins import Logins
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
+from pricewatch.gateway.rest.channels import Channels
 from pricewatch.gateway.rest.choices import Choices
 from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
@@ -33,6 +34,7 @@ from pricewatch.gateway.rest.markets import Markets
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
+from pricewatch.gateway.rest.trials import Trials
 from pricewatch.gateway.rest.users import Users
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -91,6 +93,8 @@ class Routes:
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
             Markets(board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
+            Trials(keepers.rules, keepers.outbox, records.trials, board, clock),
+            Channels(keepers.accounts, ring),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             Desk(records.watchlists, records.audit, quotas),
             Deliveries(keepers.outbox, records.audit, clock),
