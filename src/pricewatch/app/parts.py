@@ -178,6 +178,7 @@ class Assembly:
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
             ),
             clock=self.clock,
             parse_rule=parse,

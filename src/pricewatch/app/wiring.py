@@ -20,6 +20,7 @@ from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.choices import PostgresMarketBook
+from pricewatch.store.consumers import PostgresConsumers
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -62,6 +63,7 @@ class Store:
     accounts: PostgresAccounts
     outbox: PostgresOutbox
     feed: PostgresFeedLog
+    consumers: PostgresConsumers
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -106,6 +108,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         accounts=PostgresAccounts(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
+        consumers=PostgresConsumers(database, clock),
     )
 
 

@@ -28,6 +28,7 @@ from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.choices import Choices
+from pricewatch.gateway.rest.consumers import NamedConsumers
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
@@ -37,6 +38,7 @@ from pricewatch.gateway.rest.signals import Signals
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.consumers import Consumers
 from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
@@ -72,6 +74,7 @@ class Keepers:
     choices: MarketBook
     market_changes: MarketChanges
     system: SystemFeed
+    consumers: Consumers
 
 
 class Gateway:
@@ -104,12 +107,19 @@ class Gateway:
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
         self._door = Door(keepers.accounts, settings, clock)
         self._sockets = Sockets(
-            settings, clock=clock, door=self._door, hub=self._hub, board=self._board, feed=keepers.feed
+            settings,
+            clock=clock,
+            door=self._door,
+            hub=self._hub,
+            board=self._board,
+            feed=keepers.feed,
+            consumers=keepers.consumers,
         )
         resources = (
             Markets(self._board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
             Signals(keepers.feed),
+            NamedConsumers(keepers.consumers, self._hub.nudge),
             Gaps(keepers.gaps, self._board),
             Choices(keepers.choices, keepers.market_changes, clock),
             People(keepers.accounts, keepers.outbox),

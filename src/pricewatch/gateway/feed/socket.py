@@ -21,6 +21,7 @@ from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.consumers import Consumers
 from pricewatch.ports.journal import FeedHead, FeedLog
 from pricewatch.wire.feed import Limits
 
@@ -39,7 +40,15 @@ class Sockets:
     """Serves feed connections until they end."""
 
     def __init__(
-        self, settings: GatewaySettings, *, clock: Clock, door: Door, hub: Hub, board: Board, feed: FeedLog
+        self,
+        settings: GatewaySettings,
+        *,
+        clock: Clock,
+        door: Door,
+        hub: Hub,
+        board: Board,
+        feed: FeedLog,
+        consumers: Consumers,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -47,6 +56,7 @@ class Sockets:
         self._hub = hub
         self._board = board
         self._log = feed
+        self._consumers = consumers
         self._limits = Limits(
             frame_bytes=settings.frame_limit,
             requests_per_second=settings.request_rate,
@@ -56,6 +66,7 @@ class Sockets:
             queue_bytes=settings.queue_bytes,
             heartbeat_seconds=settings.heartbeat_interval,
             ticker_seconds=settings.ticker_interval,
+            in_flight=settings.in_flight,
         )
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
@@ -104,7 +115,15 @@ class Sockets:
         try:
             async with asyncio.TaskGroup() as group:
                 link = Link(
-                    session, outlet, identity, board=self._hub, log=self._log, settings=self._settings, group=group
+                    session,
+                    outlet,
+                    identity,
+                    board=self._hub,
+                    log=self._log,
+                    consumers=self._consumers,
+                    clock=self._clock,
+                    settings=self._settings,
+                    group=group,
                 )
                 self._hub.join(link)
                 try:
@@ -114,6 +133,8 @@ class Sockets:
                     link.is_welcome = True
                     group.create_task(self._listen(response, link), name="feed.listen")
                     await outlet.ended.wait()
+                    # What a client acknowledged before it went is acknowledged.
+                    await link.consuming.drained(self._settings.close_timeout)
                     raise _Ended
                 finally:
                     self._hub.leave(link)
