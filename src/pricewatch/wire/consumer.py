@@ -40,7 +40,7 @@ class Settled(Answer, frozen=True, kw_only=True):
     consumer: str
     method: str
     count: int
-    lost: list[int] = msgspec.field(default_factory=list)
+    lost: list[int]
     code: str = ""
     """`lease_lost` where some were."""
 
