@@ -47,6 +47,7 @@ class _Work:
         self.settle = asyncio.Event()
         self.idle = asyncio.Event()
         self.idle.set()
+        self.gone = asyncio.Event()
         self.is_over = False
 
     def end(self) -> None:
@@ -75,6 +76,7 @@ class Consuming:
         self._settings = settings
         self._group = group
         self._works: dict[str, _Work] = {}
+        self._leaving: set[_Work] = set()
 
     def act(self, step: Join | Settle | Leave) -> None:
         """Do, or begin, what the session decided."""
@@ -102,6 +104,7 @@ class Consuming:
     def _leave(self, step: Leave) -> None:
         work = self._works.pop(step.name, None)
         if work is not None:
+            self._leaving.add(work)
             work.end()
 
     def wake(self, channel: str | None = None) -> None:
@@ -116,10 +119,17 @@ class Consuming:
             async with asyncio.timeout(within):
                 for work in list(self._works.values()):
                     await work.idle.wait()
+                for work in list(self._leaving):
+                    await work.gone.wait()
         except TimeoutError:
             return
 
     async def _run(self, step: Join, work: _Work) -> None:
+        await self._take_part(step, work)
+        self._leaving.discard(work)
+        work.gone.set()
+
+    async def _take_part(self, step: Join, work: _Work) -> None:
         name = step.wish.name
         try:
             joined = await self._patiently(lambda: self._consumers.join(step.wish))

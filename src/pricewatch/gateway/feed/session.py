@@ -36,6 +36,14 @@ from pricewatch.wire.feed import (
 
 CHANNELS = ("ticker", "signals", "system", "status", "heartbeat")
 _DECODER = msgspec.json.Decoder(Request)
+_Refusal = tuple[ErrorCode, str, RequestId]
+
+
+class _OnlyId(msgspec.Struct, frozen=True):
+    req_id: RequestId = None
+
+
+_ID_DECODER = msgspec.json.Decoder(_OnlyId)
 
 
 class Session:
@@ -113,18 +121,18 @@ class Session:
         except Invalid as error:
             return self._refuse(ErrorCode.INVALID, f"params.{error}", asked.req_id)
 
-    def _read(self, frame: str | bytes) -> Request | tuple[ErrorCode, str]:
+    def _read(self, frame: str | bytes) -> Request | _Refusal:
         """The request, or why it is none."""
         if isinstance(frame, bytes):
-            return ErrorCode.NOT_TEXT, "send text frames"
+            return ErrorCode.NOT_TEXT, "send text frames", None
         if len(frame) > self._limits.frame_bytes or len(frame.encode("utf-8", "replace")) > self._limits.frame_bytes:
-            return ErrorCode.TOO_LARGE, f"a frame has at most {self._limits.frame_bytes} bytes"
+            return ErrorCode.TOO_LARGE, f"a frame has at most {self._limits.frame_bytes} bytes", None
         try:
             return _DECODER.decode(frame)
         except msgspec.ValidationError as error:
-            return ErrorCode.INVALID, str(error)
+            return ErrorCode.INVALID, str(error), _id_of(frame)
         except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            return ErrorCode.BAD_JSON, str(error)[:200]
+            return ErrorCode.BAD_JSON, str(error)[:200], None
 
     def _ping(self, request: Request, time: int) -> Iterator[Step]:
         yield Say(encode(Pong(request.req_id, rfc3339(time))))
@@ -261,7 +269,7 @@ class Session:
             member.settling(step)
         yield step
 
-    def _is_owed(self, asked: Request | tuple[ErrorCode, str]) -> bool:
+    def _is_owed(self, asked: Request | _Refusal) -> bool:
         if not isinstance(asked, Request) or asked.method not in {"ack", "nack"}:
             return False
         params, member = asked.params, self.members.get(asked.params.consumer or "")
@@ -380,6 +388,15 @@ class Session:
         if self._strikes < 0:
             return [Hang(Close.ABUSE)]
         return [self._error(code, reason, req_id, near=near)]
+
+
+def _id_of(frame: str) -> RequestId:
+    """Which request an invalid frame was, if that much can be read of it."""
+    try:
+        found = _ID_DECODER.decode(frame).req_id
+    except msgspec.DecodeError:
+        return None
+    return found if not isinstance(found, str) or len(found) <= 64 else None
 
 
 def _settle_step(request: Request, lease: int) -> Settle:
