@@ -32,6 +32,7 @@ from pricewatch.store.migrate import migrate
 from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -64,6 +65,7 @@ class Store:
     outbox: PostgresOutbox
     feed: PostgresFeedLog
     consumers: PostgresConsumers
+    retention: Retention
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -109,6 +111,9 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
         consumers=PostgresConsumers(database, clock),
+        retention=Retention(
+            database, clock, keep=settings.database.feed_keep, interval=settings.database.feed_interval
+        ),
     )
 
 
