@@ -21,6 +21,7 @@ from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
+from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.feed.codes import Close
 from pricewatch.gateway.feed.hub import Hub
 from pricewatch.gateway.feed.outlet import Message, framed
@@ -275,6 +276,7 @@ class Gateway:
         pages = Pages()
         for path in pages.paths():
             router.add_get(path, pages.serve)
+        router.add_get("/asyncapi.json", asyncapi.serve)
         router.add_get("/healthz", self._health.healthz)
         router.add_get("/readyz", self._health.readyz)
         router.add_get("/status", self._open(self._health.status))
