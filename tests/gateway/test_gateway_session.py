@@ -15,8 +15,8 @@ from pricewatch.domain.market import Market
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Close, ErrorCode
+from pricewatch.gateway.feed.framing import framed
 from pricewatch.gateway.feed.hub import encode_signal
-from pricewatch.gateway.feed.outlet import framed
 from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, Stand, plan

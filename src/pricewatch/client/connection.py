@@ -45,6 +45,7 @@ class Connection:
                 url,
                 additional_headers={"Authorization": f"Bearer {key}"},
                 proxy=None,
+                compression="deflate" if options.deflate else None,
                 max_size=8 * 2**20,
                 open_timeout=options.open_timeout,
                 close_timeout=options.close_timeout,

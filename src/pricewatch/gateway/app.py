@@ -23,8 +23,8 @@ from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
-from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages

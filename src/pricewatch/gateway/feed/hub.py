@@ -13,9 +13,9 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.latencies import Latencies
 from pricewatch.gateway.feed.link import Link
-from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.subscription import Phase, Plan, plan
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock

@@ -12,7 +12,8 @@ from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Selection
 from pricewatch.gateway.feed.consuming import Consuming
-from pricewatch.gateway.feed.outlet import Message, Outlet, framed
+from pricewatch.gateway.feed.framing import Message, framed
+from pricewatch.gateway.feed.outlet import Outlet
 from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.feed.steps import Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Plan, Signals

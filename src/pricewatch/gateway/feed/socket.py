@@ -14,9 +14,10 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.codes import CLOSES, Close
+from pricewatch.gateway.feed.framing import WINDOW, Message, framed
 from pricewatch.gateway.feed.hub import Hub, encode_signal
 from pricewatch.gateway.feed.link import Link
-from pricewatch.gateway.feed.outlet import Message, Outlet, framed
+from pricewatch.gateway.feed.outlet import Outlet
 from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.settings import GatewaySettings
@@ -72,11 +73,10 @@ class Sockets:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """The whole life of one connection."""
         identity = await self._door.admit(request)
-        # Compression stays off, so that frames made once can be written to every socket as they are.
         response = web.WebSocketResponse(
             heartbeat=self._settings.ping_interval,
             timeout=self._settings.close_timeout,
-            compress=False,
+            compress=self._settings.deflate,
             max_msg_size=self._settings.frame_limit * _FAR_TOO_BIG,
             writer_limit=1,
             protocols=(SUBPROTOCOL,),
@@ -94,6 +94,8 @@ class Sockets:
             messages=self._settings.queue_messages,
             size=self._settings.queue_bytes,
             stall_timeout=self._settings.stall_timeout,
+            # Negotiated deflate allows frames as they are; those of clients with a small window stay so.
+            deflates=response.compress >= WINDOW,
         )
         if self._is_full(identity.account.id):
             outlet.end(Close.TOO_MANY_SESSIONS)
