@@ -139,6 +139,7 @@ class World:
             choices=self.choices,
             market_changes=self,
             system=self.store.journal,
+            consumers=self.store.consumers,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

@@ -180,6 +180,7 @@ class Assembly:
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -283,9 +284,10 @@ class Assembly:
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
         auditor = self._auditor()
-        self.add_parts(store.ticks, store.maintenance, auditor)
+        self.add_parts(store.ticks, store.maintenance, store.retention, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("retention", store.retention.run())
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())

@@ -21,6 +21,7 @@ from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.choices import PostgresMarketBook
+from pricewatch.store.consumers import PostgresConsumers
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -33,6 +34,7 @@ from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -65,6 +67,8 @@ class Store:
     records: Records
     outbox: PostgresOutbox
     feed: PostgresFeedLog
+    consumers: PostgresConsumers
+    retention: Retention
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -110,6 +114,10 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
+        consumers=PostgresConsumers(database, clock),
+        retention=Retention(
+            database, clock, keep=settings.database.feed_keep, interval=settings.database.feed_interval
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pricewatch.ports.accounts import Accounts
+from pricewatch.ports.consumers import Consumers
 from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
@@ -31,3 +32,4 @@ class Keepers:
     choices: MarketBook
     market_changes: MarketChanges
     system: SystemFeed
+    consumers: Consumers

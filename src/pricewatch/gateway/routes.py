@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -24,6 +25,7 @@ from pricewatch.gateway.logins import Logins
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest.choices import Choices
+from pricewatch.gateway.rest.consumers import NamedConsumers
 from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, OpenHandler, Public
@@ -49,7 +51,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """Every resource, behind its guard."""
+    """Every resource, behind its guard. `nudge` tells an account's connections that its consumers may have changed."""
 
     def __init__(
         self,
@@ -60,6 +62,7 @@ class Routes:
         board: Board,
         health: Health,
         parse_rule: Parse,
+        nudge: Callable[[uuid.UUID], None],
         redis: str = "",
     ) -> None:
         records = keepers.records
@@ -92,6 +95,7 @@ class Routes:
             Markets(board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
+            NamedConsumers(keepers.consumers, nudge),
             Desk(records.watchlists, records.audit, quotas),
             Deliveries(keepers.outbox, records.audit, clock),
             Gaps(keepers.gaps, board),
