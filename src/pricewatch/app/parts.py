@@ -315,6 +315,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

@@ -40,7 +40,7 @@ class PostgresModelStore:
             await connection.execute(
                 SQL["save_version"],
                 *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
-                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires),
+                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires, forecast.source),
             )
             await connection.execute(
                 SQL["save_rows"],

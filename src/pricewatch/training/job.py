@@ -2,19 +2,65 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
 import msgspec
+
+from pricewatch.domain.market import Candle
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """Candles by column, each the bytes of its numbers: cheap to hand to another process, however many there are."""
+
+    at: bytes
+    high: bytes
+    low: bytes
+    close: bytes
+    volume: bytes
+
+    def __len__(self) -> int:
+        return len(self.at) // 8
+
+
+class Packer:
+    """Collects candles column by column."""
+
+    def __init__(self) -> None:
+        self.at = array("q")
+        self._prices = (array("d"), array("d"), array("d"), array("d"))
+
+    def add(self, candles: Iterable[Candle]) -> None:
+        """In any order; what is unusable is left to the fit process."""
+        high, low, close, volume = self._prices
+        for one in candles:
+            self.at.append(one.at)
+            high.append(one.high)
+            low.append(one.low)
+            close.append(one.close)
+            volume.append(one.volume)
+
+    def packed(self) -> Packed:
+        """All so far."""
+        high, low, close, volume = self._prices
+        return Packed(self.at.tobytes(), high.tobytes(), low.tobytes(), close.tobytes(), volume.tobytes())
 
 
 class Job(msgspec.Struct, frozen=True):
-    """One market's rows for one kind of baseline: instants in µs ascending, logarithms, and what is asked."""
+    """One market's candles for one kind of baseline, and what is asked."""
 
     kind: str
-    at: list[int]
-    value: list[float]
-    steps: int
-    """Rows wanted after the last one."""
-    step: int
-    """Microseconds a row covers."""
+    candles: Packed
+    span: int
+    """Microseconds a candle covers."""
+    until: int
+    """Candles from here on are not closed yet."""
+    least: int
+    most: int
+    """Rows a fit needs, and takes."""
+    reach: int
+    """Microseconds ahead for which rows are wanted."""
     levels: list[float]
     """Nominal coverages of the bands wanted; versions are compared at the first."""
     champion: bytes = b""
@@ -23,53 +69,45 @@ class Job(msgspec.Struct, frozen=True):
     """Whether an operator chose the version in use: then it stays, however good the new fit is."""
     half_life: float | None = None
     """Rows after which one counts half in the starting point, where it is not the kind's own."""
-
-
-class HorizonFigures(msgspec.Struct, frozen=True):
-    """How forecasts of one distance did on held-out rows."""
-
-    steps: int
-    rows: int
-    mae: float
-    mae_naive: float
-    mae_level: float
-    coverage: float
-    interval_score: float
-    interval_score_naive: float
-
-
-class Figures(msgspec.Struct, frozen=True):
-    """One version on the held-out window."""
-
-    held_from: int
-    held_to: int
-    level: float
-    loss: float
-    """Interval score by that of the naive band, mean over the distances: the lower the better."""
-    horizons: list[HorizonFigures]
+    least_half: float = 0.0
+    """Least half-width of a band, as a difference of logarithms."""
 
 
 class Fitted(msgspec.Struct, frozen=True):
     """A new version, and the rows of whichever version is the better one."""
 
     artefact: bytes
-    figures: Figures
-    champion: Figures | None
-    """The version in use, on the same window."""
+    metrics: dict[str, Any]
+    """Of the new version on the held-out window."""
+    rival_metrics: dict[str, Any] | None
+    """Of the version in use, on the same window."""
     won: bool
     """Whether the new version is at least as good (and nothing is pinned): then the rows are its own."""
+    parameters: dict[str, Any]
+    libraries: dict[str, str]
+    trained_from: int
     trained_to: int
     """End of the rows the new version was fitted to; what came after was only used to measure it."""
     rows_used: int
-    libraries: dict[str, str]
-    centre: list[float]
+    unit: str
+    step: int
+    origin: int
+    """End of the last row: the rows below begin here."""
     naive: float
-    """The last value: what the naive forecast says for every row."""
-    half: list[list[float]]
-    """Half-widths, one list a level."""
+    """The last value: what the random walk foretells for every row."""
+    centre: list[float]
+    lower: list[list[float]]
+    upper: list[list[float]]
+    """One list a level."""
+    status: str
+    note: str
+    refused: str = ""
+    """Why the artefact in use could not be read; then the new version had no rival."""
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """The fit raised: nothing changes but a counter."""
+    """No version: nothing changes but a counter."""
 
     reason: str
+    status: str = "failed"
+    """The candles' fault: `empty`, `short`, `constant`, `spiking`, `sparse`; else `failed`, `killed`, `died`, `memory`."""

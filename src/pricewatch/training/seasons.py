@@ -35,7 +35,7 @@ def fit_shape(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear
         model.add_seasonality(season.name, season.period, season.order, prior_scale=season.prior)
     model.fit(pd.DataFrame({"ds": pd.to_datetime(at, unit="us"), "y": value}))
     slope, level = _trend(model) if linear else (0.0, float(model.params["m"][0][0]))
-    scale = float(model.y_scale)
+    scale = float(model.y_scale or 1.0)
     days = float(at[-1] - at[0]) / DAY
     weights = np.asarray(model.params["beta"], dtype=np.float64)[0] * scale
     return Shape(

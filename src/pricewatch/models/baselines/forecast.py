@@ -181,7 +181,8 @@ class Forecaster:
         known, root = list(table), np.sqrt(ahead.astype(np.float64))
         if self.plan.root:
             unit = table[known[-1]] / math.sqrt(known[-1] + self.plan.half_life)
-            return unit * np.sqrt(ahead + self.plan.half_life)
+            rooted: Numbers = unit * np.sqrt(ahead + self.plan.half_life)
+            return rooted
         found: Numbers = np.interp(root, np.sqrt(known), [table[steps] for steps in known])
         return found
 

@@ -1,4 +1,4 @@
-"""A fitted rhythm as a few numbers: a level, a slope and Fourier weights, evaluated without the library that found them."""
+"""A fitted rhythm as a few numbers, evaluated without the library that found them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ SCHEMA = 1
 _MOST_BYTES = 64 * 1024
 _MOST_SEASONS = 8
 _MOST_ORDER = 32
+_MOST = 1e4
 
 
 class Season(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,7 +87,7 @@ _decode = msgspec.json.Decoder(Shape).decode
 
 
 def load(payload: bytes) -> Shape:
-    """The shape of an artefact. Raises `BadData` for anything else: other schema, wrong counts, infinite numbers."""
+    """The shape of an artefact. Raises `BadData` for anything else: other schema, wrong counts, absurd numbers."""
     if len(payload) > _MOST_BYTES:
         raise BadData("artefact", f"{len(payload)} bytes, at most {_MOST_BYTES}")
     try:
@@ -106,5 +107,5 @@ def _check(shape: Shape) -> None:
         raise BadData("artefact", "a season without a usable period or order")
     if len(shape.weights) != sum(2 * one.order for one in shape.seasons):
         raise BadData("artefact", "as many weights as the seasons have terms are needed")
-    if not all(map(math.isfinite, [shape.level, shape.slope, *shape.weights])):
-        raise BadData("artefact", "a number that is not finite")
+    if any(abs(one) > _MOST for one in (shape.level, shape.slope, *shape.weights)):
+        raise BadData("artefact", f"a number beyond {_MOST:g}, which no logarithm is")
