@@ -110,4 +110,4 @@ class Failed(msgspec.Struct, frozen=True):
 
     reason: str
     status: str = "failed"
-    """The candles' fault: `empty`, `short`, `constant`, `spiking`, `sparse`; else `failed`, `killed`, `died`, `memory`."""
+    """`empty`, `short`, `constant`, `spiking`, `sparse`: the candles' fault; else `failed`, `killed`, `died`, `memory`."""

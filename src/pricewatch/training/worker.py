@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
@@ -20,7 +20,7 @@ from pricewatch.ports.ticks import History
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.training.pool import FitPool
 from pricewatch.training.reading import Reader
-from pricewatch.training.refit import Refitter, State
+from pricewatch.training.refit import Fits, Refitter, State
 from pricewatch.training.schedule import Schedule
 from pricewatch.training.settings import TrainingSettings
 
@@ -34,6 +34,18 @@ _GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
 _NEW = State("waiting", "not looked at yet")
 _FAILURES = frozenset({"failed", "killed", "died", "memory"})
 """What is not the candles' fault."""
+
+
+class Pool(Fits, Protocol):
+    """Where fits happen, with what is counted there."""
+
+    killed: int
+    broken: int
+    out_of_memory: int
+
+    async def close(self) -> None:
+        """End its process."""
+        ...
 
 
 class Trainer:
@@ -52,13 +64,13 @@ class Trainer:
         artefacts: Artefacts,
         forecasts: ForecastSink,
         clock: Clock,
-        pool: FitPool | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self._settings = settings
         self._markets = list(markets)
         self._reader = Reader(history, clock)
         self._registry = registry
-        self._pool = pool or FitPool(settings)
+        self._pool: Pool = pool or FitPool(settings)
         self._refitter = Refitter(
             settings,
             fits=self._pool,
