@@ -147,7 +147,7 @@ def test_a_quantile_promises_the_next_one() -> None:
 
 
 def test_the_interval_score_is_width_and_penalty() -> None:
-    found = interval_score(np.asarray([1.0, 4.0]), np.zeros(2), np.full(2, 2.0), 0.9)
+    found = interval_score(np.asarray([1.0, 4.0]), np.full(2, 2.0), 0.9)
     assert found == pytest.approx([4.0, 4.0 + 20.0 * 2.0])
 
 
@@ -160,9 +160,9 @@ def test_bands_cover_what_they_say_and_never_narrow(root: bool) -> None:
     assert rows.naive == value[1_999]
     assert all(wide >= narrow for wide, narrow in zip(rows.half[0], rows.half[1], strict=True))
     assert rows.half[0] == sorted(rows.half[0])
-    metrics = measure(Forecaster(series(value), plan, None), 2_000, 0.9)
+    metrics = measure(Forecaster(series(value), plan, None), 2_000, [0.9])
     assert [one.steps for one in metrics.horizons] == [1, 4, 16]
-    assert all(one.coverage > 0.82 for one in metrics.horizons)
+    assert all(one.coverage[0] > 0.82 for one in metrics.horizons)
     assert metrics.held_from == 2_000 * HOUR
     assert metrics.held_to == 3_000 * HOUR
 
@@ -187,25 +187,27 @@ def test_a_rhythm_is_better_than_its_level_alone() -> None:
     at = np.arange(1_000, dtype=np.int64) * HOUR
     shape = Shape(SCHEMA, 0, 0.0, 0.0, [Season("day", 1.0, 1)], [2.0, 0.0])
     value = expected(shape, at) + 0.1 * noise(1_000)
-    metrics = measure(Forecaster(series(value), PLAN, shape), 600, 0.9)
+    metrics = measure(Forecaster(series(value), PLAN, shape), 600, [0.9, 0.5])
     for one in metrics.horizons:
         assert one.mae < 0.5 * one.mae_level
         assert one.interval_score < one.interval_score_naive
     assert metrics.loss < 1.0
+    assert metrics.levels == [0.9, 0.5]
+    assert all(one.coverage[0] >= one.coverage[1] for one in metrics.horizons)
     ahead = Forecaster(series(value), PLAN, shape).ahead(3, [0.9], 600)
     assert ahead.centre == pytest.approx(expected(shape, at[-1] + HOUR * np.arange(1, 4)).tolist(), abs=0.3)
 
 
 def test_too_few_held_out_rows_are_said() -> None:
     with pytest.raises(ValueError, match="held-out rows"):
-        measure(Forecaster(series(noise(100)), PLAN, None), 80, 0.9)
+        measure(Forecaster(series(noise(100)), PLAN, None), 80, [0.9])
     holed = Series(np.arange(200, dtype=np.int64) * 7 * HOUR, noise(200), HOUR)
     with pytest.raises(ValueError, match="held-out rows"):
-        measure(Forecaster(holed, PLAN, None), 100, 0.9)
+        measure(Forecaster(holed, PLAN, None), 100, [0.9])
 
 
 def test_where_naive_is_perfect_nothing_is_lost() -> None:
-    metrics = measure(Forecaster(series(np.ones(200)), Plan(half_life=0.0, horizons=(1,)), None), 100, 0.9)
+    metrics = measure(Forecaster(series(np.ones(200)), Plan(half_life=0.0, horizons=(1,)), None), 100, [0.9])
     assert metrics.loss == 1.0
 
 

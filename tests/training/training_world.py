@@ -136,7 +136,7 @@ def answer(
     steps = range(max(1, work.reach // work.span))
     fields: dict[str, Any] = {
         "artefact": f'{{"loss":{loss}}}'.encode(),
-        "metrics": {"held_from": 1, "held_to": 2, "level": 0.95, "loss": loss, "horizons": []},
+        "metrics": {"held_from": 1, "held_to": 2, "levels": [0.95], "loss": loss, "horizons": []},
         "rival_metrics": None if rival_loss is None else {"loss": rival_loss},
         "won": rival_loss is None or (not work.pinned and loss <= rival_loss),
         "parameters": {"growth": "flat"},
@@ -203,6 +203,6 @@ class Desk:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)

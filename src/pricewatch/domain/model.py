@@ -94,7 +94,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any]
     libraries: dict[str, str]
     metrics: dict[str, Any]
-    """On the held-out window: `held_from`, `held_to`, `level`, `loss`, and figures by distance."""
+    """On the held-out window: `held_from`, `held_to`, `levels`, `loss`, and figures by distance."""
     rival: uuid.UUID | None
     """The version in use at that time."""
     rival_metrics: dict[str, Any] | None

@@ -43,11 +43,11 @@ def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:
     series = Series(rows.at, value, found.step)
     since = held_since(len(rows.at), kind.held)
     shape = _new(series, since, kind, plan)
-    challenger, level = Forecaster(series, plan, shape), job.levels[0]
-    metrics = measure(challenger, since, level)
+    challenger = Forecaster(series, plan, shape)
+    metrics = measure(challenger, since, job.levels)
     known, refused = _known(job.champion)
     champion = None if known is None else Forecaster(series, plan, known)
-    rival = None if champion is None else measure(champion, since, level)
+    rival = None if champion is None else measure(champion, since, job.levels)
     won = rival is None or (not job.pinned and metrics.loss <= rival.loss)
     better = challenger if won or champion is None else champion
     ahead = better.ahead(max(1, job.reach // series.step), job.levels, 0 if plan.whole else since)

@@ -62,7 +62,7 @@ class Job(msgspec.Struct, frozen=True):
     reach: int
     """Microseconds ahead for which rows are wanted."""
     levels: list[float]
-    """Nominal coverages of the bands wanted; versions are compared at the first."""
+    """Nominal coverages of the bands wanted; versions are compared over all of them."""
     champion: bytes = b""
     """The artefact of the version in use, already verified; empty where there is none."""
     pinned: bool = False
@@ -110,4 +110,4 @@ class Failed(msgspec.Struct, frozen=True):
 
     reason: str
     status: str = "failed"
-    """`empty`, `short`, `constant`, `spiking`, `sparse`: the candles' fault; else `failed`, `killed`, `died`, `memory`."""
+    """The candles' fault: `empty short constant spiking sparse`; else `failed killed died memory`."""

@@ -175,8 +175,9 @@ class Trainer:
     def _hurry(self, now: float) -> None:
         """Bring forward what was asked for, unless that market has just had its turn."""
         asked, self._asked = self._asked, {}
+        known = {market.id for market in self._markets}
         for market, reason in asked.items():
-            if now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap:
+            if market not in known or now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap:
                 continue
             self.early += 1
             log.info("training.early", market=market, reason=reason)
@@ -210,9 +211,10 @@ class Trainer:
                 self._pointers[market, kind] = state.pointer
             self._note(market, kind, state, candles.until)
         self._seconds = loop.time() - started
-        self._last[market] = loop.time()
         interval = ours.refit_interval if group == "price" else ours.baseline_interval
         fitted = any(self._states[market, kind].fitted for kind in GROUPS[group])
+        if fitted:
+            self._last[market] = loop.time()
         return interval if fitted else min(ours.retry_interval, interval)
 
     def _note(self, market: int, kind: str, state: State, until: int) -> None:

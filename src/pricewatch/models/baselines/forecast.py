@@ -53,10 +53,11 @@ class HorizonScore(msgspec.Struct, frozen=True):
     """Of the last value."""
     mae_level: float
     """Of the same moving level without the rhythm."""
-    coverage: float
-    interval_score: float
-    interval_score_naive: float
-    """Of a band calibrated in the same way around the last value."""
+    coverage: list[float]
+    """Share of rows within the band, by level."""
+    interval_score: list[float]
+    interval_score_naive: list[float]
+    """Of bands calibrated in the same way around the last value."""
 
 
 class Metrics(msgspec.Struct, frozen=True):
@@ -64,10 +65,10 @@ class Metrics(msgspec.Struct, frozen=True):
 
     held_from: int
     held_to: int
-    level: float
-    """Nominal coverage."""
+    levels: list[float]
+    """Nominal coverages."""
     loss: float
-    """Mean over the distances of interval score by that of the naive band: below 1 is better than naive."""
+    """Mean over distances and levels of interval score by that of the naive band: below 1 is better than naive."""
     horizons: list[HorizonScore]
 
 
@@ -109,9 +110,10 @@ def quantile(misses: Numbers, level: float) -> float:
     return float(np.partition(misses, rank - 1)[rank - 1])
 
 
-def interval_score(value: Numbers, centre: Numbers, half: Numbers, level: float) -> Numbers:
-    """Width plus a penalty of 2/(1-level) for each unit outside: the lower the better."""
-    return 2.0 * half + (2.0 / (1.0 - level)) * np.maximum(np.abs(value - centre) - half, 0.0)
+def interval_score(off: Numbers, half: Numbers, level: float) -> Numbers:
+    """Width plus a penalty of 2/(1-level) for each unit outside, from how far off values were: the lower the better."""
+    found: Numbers = 2.0 * half + (2.0 / (1.0 - level)) * np.maximum(off - half, 0.0)
+    return found
 
 
 class Forecaster:
@@ -187,7 +189,7 @@ class Forecaster:
         return found
 
 
-def measure(forecaster: Forecaster, since: int, level: float) -> Metrics:
+def measure(forecaster: Forecaster, since: int, levels: Sequence[float]) -> Metrics:
     """Held-out rows from place `since` on: bands calibrated on their first half, everything measured on the second.
 
     Raises `ValueError` when no distance occurs often enough in either half.
@@ -195,37 +197,53 @@ def measure(forecaster: Forecaster, since: int, level: float) -> Metrics:
     series, plan = forecaster.series, forecaster.plan
     end = len(series.at)
     middle = (since + end) // 2
+    first = 0 if plan.whole else since
     naive = Forecaster(series, msgspec.structs.replace(plan, half_life=0.0), None)
     plain = Forecaster(series, plan, None)
-    first = 0 if plan.whole else since
-    widths, usual = forecaster.widths(level, first, middle), naive.widths(level, first, middle)
+    widths = [forecaster.widths(level, first, middle) for level in levels]
+    usual = [naive.widths(level, first, middle) for level in levels]
     scores = []
     for steps in plan.horizons:
         origins, targets = pairs(series, steps, middle, end)
-        if steps not in widths or len(origins) < MIN_MISSES:
+        if steps not in widths[0] or len(origins) < MIN_MISSES:
             continue
         value, sigma = series.value[targets], forecaster.sigma(origins)
-        centre, last = forecaster.centre(origins, targets), series.value[origins]
-        half, half_naive = widths[steps] * sigma, usual[steps] * sigma
+        off = np.abs(value - forecaster.centre(origins, targets))
+        off_naive = np.abs(value - series.value[origins])
+        halves = [table[steps] * sigma for table in widths]
+        halves_naive = [table[steps] * sigma for table in usual]
         scores.append(
             HorizonScore(
                 steps=steps,
                 rows=len(origins),
-                mae=float(np.abs(value - centre).mean()),
-                mae_naive=float(np.abs(value - last).mean()),
+                mae=float(off.mean()),
+                mae_naive=float(off_naive.mean()),
                 mae_level=float(np.abs(value - plain.centre(origins, targets)).mean()),
-                coverage=float((np.abs(value - centre) <= half).mean()),
-                interval_score=float(interval_score(value, centre, half, level).mean()),
-                interval_score_naive=float(interval_score(value, last, half_naive, level).mean()),
+                coverage=[float((off <= half).mean()) for half in halves],
+                interval_score=_scores(off, halves, levels),
+                interval_score_naive=_scores(off_naive, halves_naive, levels),
             )
         )
     if not scores:
         raise ValueError("too few pairs of held-out rows at known distances to measure a band")
-    ratios = [one.interval_score / one.interval_score_naive for one in scores if one.interval_score_naive > 0.0]
     return Metrics(
         held_from=int(series.at[since]),
         held_to=int(series.at[-1]) + series.step,
-        level=level,
-        loss=float(np.mean(ratios)) if ratios else 1.0,
+        levels=list(levels),
+        loss=_loss(scores),
         horizons=scores,
     )
+
+
+def _scores(off: Numbers, halves: Sequence[Numbers], levels: Sequence[float]) -> list[float]:
+    return [float(interval_score(off, half, level).mean()) for half, level in zip(halves, levels, strict=True)]
+
+
+def _loss(scores: Sequence[HorizonScore]) -> float:
+    ratios = [
+        ours / naive
+        for one in scores
+        for ours, naive in zip(one.interval_score, one.interval_score_naive, strict=True)
+        if naive > 0.0
+    ]
+    return float(np.mean(ratios)) if ratios else 1.0
