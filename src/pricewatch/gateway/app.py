@@ -29,8 +29,11 @@ from pricewatch.gateway.health import Health
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.choices import Choices
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
+from pricewatch.gateway.rest.explain import Explanations
+from pricewatch.gateway.rest.forecast import Forecasts
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
+from pricewatch.gateway.rest.models import Models
 from pricewatch.gateway.rest.people import People, Sessions
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.signals import Signals
@@ -41,6 +44,7 @@ from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
+from pricewatch.ports.registry import ModelDesk, Registry
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Catalog, GapBook, History
@@ -68,6 +72,8 @@ class Keepers:
     catalog: Catalog
     outbox: Outbox
     models: ModelStore
+    registry: Registry
+    desk: ModelDesk
     gaps: GapBook
     choices: MarketBook
     market_changes: MarketChanges
@@ -109,7 +115,10 @@ class Gateway:
         resources = (
             Markets(self._board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
+            Forecasts(keepers.registry, self._board, clock),
+            Models(keepers.registry, keepers.desk, self._board),
             Signals(keepers.feed),
+            Explanations(keepers.feed, keepers.models, keepers.registry),
             Gaps(keepers.gaps, self._board),
             Choices(keepers.choices, keepers.market_changes, clock),
             People(keepers.accounts, keepers.outbox),

@@ -177,7 +177,10 @@ class Trainer:
         asked, self._asked = self._asked, {}
         known = {market.id for market in self._markets}
         for market, reason in asked.items():
-            if market not in known or now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap:
+            if (
+                market not in known
+                or now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap
+            ):
                 continue
             self.early += 1
             log.info("training.early", market=market, reason=reason)

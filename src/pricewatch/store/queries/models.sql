@@ -43,6 +43,12 @@ FROM model_version WHERE version = ANY ($1::uuid[]);
 -- name: rows
 SELECT version, at, centre, lower, upper FROM forecast_row WHERE version = ANY ($1::uuid[]) ORDER BY version, at;
 
+-- name: row
+SELECT at, centre, lower, upper FROM forecast_row WHERE version = $1 AND at = $2;
+
+-- name: bar_score
+SELECT score FROM bar_score WHERE instrument_id = $1 AND at = $2;
+
 -- name: save_bar_scores
 INSERT INTO bar_score AS old (instrument_id, at, score, model, seen)
 SELECT DISTINCT ON (instrument_id, at) instrument_id, at, score, model, seen
