@@ -32,7 +32,7 @@ LEVELS: list[dict[str, Any]] = [
 def agreed(signals: list[Signal]) -> None:
     for signal in signals:
         found = explain(signal, NOTHING)
-        assert found.agrees, (found.summary, found.checks, signal)
+        assert found.agrees or (found.agrees is None and signal.cause.startswith("timer:")), (found, signal)
 
 
 @settings(max_examples=100, deadline=None)
@@ -90,6 +90,18 @@ def test_channels_explain_themselves(way: str) -> None:
     said = desk.signals()
     assert len(said) == 4 - (way == "exit")
     agreed(said)
+
+
+def test_a_timer_begun_by_a_print_out_of_order_claims_nothing() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s"))
+    desk.trade(0, 90.0)
+    desk.trade(1, 91.0)
+    desk.trade(0.5, 101.0, seen=1.1)
+    desk.advance(9)
+    (fired,) = desk.signals()
+    assert fired.cause.startswith("timer:")
+    assert explain(fired, NOTHING).agrees is None
 
 
 def test_quotes_explain_a_spread() -> None:
