@@ -10,6 +10,7 @@ from cyclopts import App, CycloptsError
 from pricewatch import __version__
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
+from pricewatch.cli.models import models
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.past import backfill, import_
 from pricewatch.cli.people import user
@@ -49,7 +50,7 @@ app = App(
 for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
     app.command(command)
 app.command(import_, name="import")
-for group in (config, evaluate, rules, user):
+for group in (config, evaluate, models, rules, user):
     app.command(group)
 
 
