@@ -46,6 +46,7 @@ from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
 from pricewatch.store.audit import Auditor
+from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -176,6 +177,8 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                registry=store.registry,
+                desk=Desk(store.registry, store.artefacts, self.clock),
                 choices=store.choices,
                 market_changes=self.following,
                 gaps=store.gaps,
@@ -320,6 +323,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.blobs.artefacts import ObjectArtefacts
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
@@ -35,6 +36,7 @@ from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
 from pricewatch.store.retention import Retention
+from pricewatch.store.registry import PostgresRegistry
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -61,6 +63,8 @@ class Store:
     choices: PostgresMarketBook
     system: PostgresSystemFeed
     models: PostgresModelStore
+    registry: PostgresRegistry
+    artefacts: ObjectArtefacts
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
@@ -108,6 +112,8 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         choices=PostgresMarketBook(database),
         system=system,
         models=PostgresModelStore(database),
+        registry=PostgresRegistry(database),
+        artefacts=ObjectArtefacts(settings.blobs, settings.app.data / "models"),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),
         accounts=PostgresAccounts(database, clock),

@@ -11,6 +11,7 @@ from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.records import Records
+from pricewatch.ports.registry import ModelDesk, Registry
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.ticks import Catalog, GapBook, History
 
@@ -28,6 +29,8 @@ class Keepers:
     catalog: Catalog
     outbox: Outbox
     models: ModelStore
+    registry: Registry
+    desk: ModelDesk
     gaps: GapBook
     choices: MarketBook
     market_changes: MarketChanges

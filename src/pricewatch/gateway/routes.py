@@ -29,9 +29,12 @@ from pricewatch.gateway.rest.consumers import NamedConsumers
 from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, OpenHandler, Public
+from pricewatch.gateway.rest.explain import Explanations
+from pricewatch.gateway.rest.forecast import Forecasts
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.keys import Keys
 from pricewatch.gateway.rest.markets import Markets
+from pricewatch.gateway.rest.models import Models
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
@@ -94,6 +97,9 @@ class Routes:
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
             Markets(board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
+            Forecasts(keepers.registry, board, clock),
+            Models(keepers.registry, keepers.desk, board),
+            Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
             Desk(records.watchlists, records.audit, quotas),
