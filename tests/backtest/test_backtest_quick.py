@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.backtest.conftest import BTC, KRAKEN, START, M, S, document, memory, plainly, question, replay, told, trade
+from tests.backtest.conftest import BTC, KRAKEN, START, S, document, memory, plainly, question, replay, told, trade
 
 from pricewatch.domain.market import Flag
 from pricewatch.ports.ticks import Sequenced
@@ -48,8 +48,9 @@ def series(draw: st.DrawFn) -> list[Sequenced]:
         )
     )
     now, found = START - 20 * S, []
-    for key, (wait, price, delay, flag) in enumerate(steps, 1):
+    for key, (wait, price, far, flag) in enumerate(steps, 1):
         now += wait
+        delay = far if flag & Flag.LATE else min(far, 3 * S)  # only refills come minutes late
         found.append((now + delay + key, key, now, price, flag))
     return [trade(key, at, price, seen=seen, flags=flag) for seen, key, at, price, flag in found]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from pricewatch.domain.market import Flag, Market, Trade
+from pricewatch.domain.market import Flag, Market
 from pricewatch.domain.model import Activation, Forecast
 from pricewatch.domain.signal import Signal
 from pricewatch.engine.evaluate import Engine
@@ -16,6 +16,7 @@ from pricewatch.ports.preview import PlacedQuote
 from pricewatch.ports.ticks import Sequenced
 
 _LATE = int(Flag.LATE)
+_NEVER = (0, 0)
 
 
 class PlacedForecast(msgspec.Struct, frozen=True):
@@ -36,7 +37,8 @@ Input = Sequenced | PlacedQuote | PlacedForecast
 class Feeder:
     """One rule in an engine of its own, and the signals it makes.
 
-    While refilled trades come in, a market's timers wait, as they do live: what was missed may break what they wait for.
+    While refilled trades move a market's time, its timers wait, as they do live: what was missed may break what they
+    wait for.
     """
 
     def __init__(self, settings: EngineSettings, markets: Iterable[Market], rule: ActiveRule) -> None:
@@ -54,18 +56,18 @@ class Feeder:
 
     def trades(self, batch: Iterable[Sequenced]) -> None:
         """The next trades in the order."""
-        engine, held = self.engine, self._held
-        one = None
-        for one in batch:
-            trade = one.trade
-            if trade.flags & _LATE:
-                self._hold(trade.market)
+        engine, held, newest = self.engine, self._held, self._newest
+        for seen, trade in batch:
+            if trade.flags:
+                if trade.flags & _LATE and (trade.at, seen) > newest.get(trade.market, _NEVER):
+                    self._hold(trade.market)
             elif held and trade.market in held:
                 held.discard(trade.market)
                 engine.release(trade.market)
-            engine.trade(trade, one.seen)
+            engine.trade(trade, seen)
             self.fed += 1
-            self._note(trade, one.seen)
+            if (trade.at, seen) > newest.get(trade.market, _NEVER):
+                newest[trade.market] = trade.at, seen
         if engine.transitions:
             self.take()
 
@@ -100,9 +102,3 @@ class Feeder:
         if market not in self._held:
             self._held.add(market)
             self.engine.hold(market)
-
-    def _note(self, trade: Trade, seen: int) -> None:
-        """The newest trade by the venue's time tells which place in the order a later time has."""
-        newest = trade.at, seen
-        if newest > self._newest.get(trade.market, (0, 0)):
-            self._newest[trade.market] = newest

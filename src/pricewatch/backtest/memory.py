@@ -26,6 +26,10 @@ class MemoryPast:
         self._scores: list[BarScore] = []
         self._forecasts: list[tuple[Activation, Forecast]] = []
 
+    def add_market(self, market: Market) -> None:
+        """One more."""
+        self._markets.append(market)
+
     def add_trades(self, trades: Iterable[Sequenced]) -> None:
         """Trades with their places in the order."""
         for one in trades:
@@ -72,12 +76,12 @@ class MemoryPast:
                 continue
             price, at = one.trade.price, one.trade.at - one.trade.at % MINUTE
             known = found.get(at)
-            found[at] = Minute(at, *((price, price) if known is None else (min(known.low, price), max(known.high, price))))
+            found[at] = Minute(
+                at, *((price, price) if known is None else (min(known.low, price), max(known.high, price)))
+            )
         return list(found.values())
 
-    async def trades(
-        self, market: int, start: int, end: int, *, batch: int = 20_000
-    ) -> AsyncIterator[list[Sequenced]]:
+    async def trades(self, market: int, start: int, end: int, *, batch: int = 20_000) -> AsyncIterator[list[Sequenced]]:
         """All trades, ascending by time."""
         found = self._between(market, start, end)
         for begin in range(0, len(found), batch):

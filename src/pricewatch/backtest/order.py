@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from heapq import heapify, heappop, heapreplace
 from typing import Any, Protocol, TypeVar
 
@@ -10,11 +10,11 @@ from pricewatch.domain.market import Flag
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.ticks import Sequenced
 
-AHEAD = 10 * SECOND
-"""No stored tick's time is further ahead of its place than this, once the venue's usual delay is taken off."""
+SLACK = 10 * SECOND
+"""A live trade is overtaken at most by live trades whose time is less than this ahead of its own."""
 
-STILL = int(Flag.HISTORY | Flag.SUSPECT)
-"""Trades that do not move a market's time."""
+UNORDERED = int(Flag.HISTORY | Flag.SUSPECT | Flag.LATE)
+"""Trades that came by another way than the venue's stream, or were held: they tell nothing of others' places."""
 
 
 class Placed(Protocol):
@@ -34,21 +34,21 @@ def place(item: Placed) -> int:
     return item.seen
 
 
-async def in_order(batches: AsyncIterator[list[Sequenced]]) -> AsyncIterator[list[Sequenced]]:
-    """Batches ascending by time, as batches ascending by place: nothing is left out, however late it came.
+def complete(held: Iterable[Sequenced], before: int) -> int:
+    """Up to which place every trade is among `held`, when all trades of times below `before` are; -1 for nowhere."""
+    edge = before - SLACK
+    return max((one.seen for one in held if one.trade.at <= edge and not one.trade.flags & UNORDERED), default=-1)
 
-    A trade is handed on once a later one, of a time beyond all doubt, has a later place.
-    """
+
+async def in_order(batches: AsyncIterator[list[Sequenced]]) -> AsyncIterator[list[Sequenced]]:
+    """Batches ascending by time, as batches ascending by place: nothing is left out, however late it came."""
     held: list[Sequenced] = []
     async for batch in batches:
         held += batch
-        edge = held[-1].trade.at - AHEAD
-        border = min(
-            (one.seen for one in held if one.trade.at >= edge and not one.trade.flags & STILL), default=held[0].seen
-        )
-        ready = [one for one in held if one.trade.at < edge and one.seen < border]
+        border = complete(held, batch[-1].trade.at)
+        ready = [one for one in held if one.seen <= border]
         if ready:
-            held = [one for one in held if one.trade.at >= edge or one.seen >= border]
+            held = [one for one in held if one.seen > border]
             ready.sort(key=place)
             yield ready
     held.sort(key=place)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pricewatch.backtest.feeding import Feeder
-from pricewatch.backtest.order import STILL, place
+from pricewatch.backtest.order import complete, place
+from pricewatch.domain.market import Flag
 from pricewatch.domain.time import MINUTE
 from pricewatch.engine.timers import NEVER
 from pricewatch.ports.preview import Minute, Past, Progress
@@ -13,6 +14,8 @@ from pricewatch.ports.ticks import Sequenced
 from pricewatch.rules.base import PRICE
 from pricewatch.rules.document import Rule
 
+STILL = int(Flag.HISTORY | Flag.SUSPECT)
+"""Trades that do not move a market's time."""
 _FIRST, _MOST = 3, 32
 """Minutes read at a time: few where the rule is touched, more and more while it stays busy."""
 
@@ -26,8 +29,8 @@ class QuickWalk:
     """One market's minutes, walked from state change to state change. Gives the very signals of the full reading.
 
     A minute whose extremes stay between the rule's triggers changes nothing, in whatever order its trades came. Around
-    one that does not, trades are read from the minute before it (which gives the prior price, and prints that came late)
-    up to the first minute at rest again, of which it is known that no earlier trade comes after it.
+    one that does not, trades are read from the minute before it (which gives the prior price, and prints out of order)
+    up to the first minute at rest before whose end nothing is missing any more.
     """
 
     def __init__(self, past: Past, feeder: Feeder, market: int, minutes: Sequence[Minute]) -> None:
@@ -39,17 +42,21 @@ class QuickWalk:
         self._read: dict[int, list[Sequenced]] = {}
         self._width = _FIRST
         self._start, self._end = 0, NEVER
+        self._loaded = 0
+        """Minutes below this one have been read, or are at rest."""
+        self._held: list[Sequenced] = []
+        """Read, but not yet known to be the next ones in the order; all of the minute read last."""
 
     async def run(self, start: int, end: int, progress: Progress) -> None:
         """Trades before the place `start` in the order, or made at `end` or later, are none of the rule's."""
         self._start, self._end = start, end
-        count, fed, at = len(self._minutes), 0, 0
+        count, at = len(self._minutes), 0
         while (at := self._concerned(at)) < count:
             progress(at / count)
-            at = fed = await self._around(at, fed)
-        if count and fed < count and self._is_pending():
+            at = await self._around(at)
+        if self._loaded < count and self._is_pending():
             # What the timer waits for comes after the last trade: its price, and its place, must be known.
-            self._feeder.trades(sorted(await self._trades(count - 1), key=place))
+            await self._around(count - 1)
 
     def _is_pending(self) -> bool:
         rest = self._feeder.engine.rest(self._market)
@@ -68,30 +75,45 @@ class QuickWalk:
                 return number
         return len(minutes)
 
-    async def _around(self, at: int, fed: int) -> int:
-        """Feed the trades around a minute; returns the first minute that was not fed. Those below `fed` have been."""
-        minutes, grace = self._minutes, self._feeder.grace
-        number = max(at - 1, fed)
+    async def _around(self, at: int) -> int:
+        """Feed the trades around a minute; returns the first minute that need not be looked at again."""
+        minutes = self._minutes
         self._width = _FIRST
-        held: list[Sequenced] = []
+        number = self._loaded
+        if at > number:  # the minutes between are at rest, and so is what was held of the last one
+            self._held, number = [], at - 1
         while number < len(minutes):
-            fresh = await self._trades(number)
-            border = min((one.seen for one in fresh if not one.trade.flags & STILL), default=None)
-            if border is None:  # nothing here moves the time
-                held += fresh
-                number += 1
-                continue
-            known = sorted((*held, *fresh), key=place)
-            self._feeder.trades(one for one in known if one.seen < border)
-            # What comes after this minute's first trade and is older than the grace changes nothing any more.
-            edge = minutes[number].at - grace
-            behind = [one for one in held if one.seen >= border and one.trade.at >= edge]
-            if number > at and not behind and self._concerned(number) > number:
-                return number
-            held = behind + [one for one in fresh if one.seen >= border]
+            self._held += await self._trades(number)
             number += 1
-        self._feeder.trades(sorted(held, key=place))
+            self._give(minutes[number].at if number < len(minutes) else None)
+            self._drop()
+            if number - 1 > at and self._is_clean(minutes[number - 1].at) and self._concerned(number - 1) >= number:
+                break
+        self._loaded = number
         return number
+
+    def _give(self, before: int | None) -> None:
+        """Feed what is known to be next in the order; everything where no minute follows."""
+        border = NEVER if before is None else complete(self._held, before)
+        ready = [one for one in self._held if one.seen <= border]
+        self._held = [one for one in self._held if one.seen > border]
+        self._feeder.trades(sorted(ready, key=place))
+
+    def _drop(self) -> None:
+        """What comes after a trade that is newer by more than the grace changes nothing any more."""
+        if len(self._held) < 2:
+            return
+        kept, newest = [], 0
+        grace = self._feeder.grace
+        for one in sorted(self._held, key=place):
+            if one.trade.at >= newest - grace:
+                kept.append(one)
+            if not one.trade.flags & STILL:
+                newest = max(newest, one.trade.at)
+        self._held = kept
+
+    def _is_clean(self, since: int) -> bool:
+        return all(one.trade.at >= since for one in self._held)
 
     async def _trades(self, number: int) -> list[Sequenced]:
         """One minute's trades by the venue's time; several minutes are read at once."""

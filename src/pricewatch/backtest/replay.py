@@ -66,6 +66,10 @@ class Replay:
         charts = [await self._chart(share, question.points) for share in shares]
         told(1.0)
         return Answer(
+            rule_id=active.id,
+            rule_version=active.version,
+            mails="email" in rule.policy.channels,
+            thresholds=rule.when.evidence(),
             start=question.start,
             end=question.end,
             signals=signals,
@@ -176,7 +180,9 @@ class Replay:
     async def _chart(self, share: _Share, most: int) -> Chart:
         minutes = [Minute(one.at, one.low, one.high) for one in share.candles]
         if share.first is not None and most:
-            minutes += await self._past.minutes(share.market.id, max(_down(share.start), _down(share.first)), _up(share.end))
+            minutes += await self._past.minutes(
+                share.market.id, max(_down(share.start), _down(share.first)), _up(share.end)
+            )
         return Chart(share.market.key, coarse(minutes, share.start, share.end, most) if most else [])
 
 

@@ -8,6 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.backtest import backtest
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
@@ -46,7 +47,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill, backtest):
     app.command(command)
 app.command(import_, name="import")
 for group in (config, evaluate, rules, user):

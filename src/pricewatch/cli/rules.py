@@ -49,7 +49,7 @@ async def add(
     """Add rules from a JSON file. All are checked before any is stored."""
     from pricewatch.app.wiring import open_store
 
-    documents = _read_documents(file)
+    documents = read_documents(file)
     async with open_store(settings_of(config)) as store:
         owner = await store.owner(account)
         for document in documents:
@@ -80,7 +80,8 @@ def schema() -> int:
     return ExitCode.OK
 
 
-def _read_documents(file: Path) -> list[bytes]:
+def read_documents(file: Path) -> list[bytes]:
+    """The rule documents of a JSON file, one or a list of them; `-` is stdin. Raises `Invalid` or `NotFound`."""
     from pricewatch.rules.document import parse
 
     try:

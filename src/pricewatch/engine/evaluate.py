@@ -210,7 +210,7 @@ class Engine:
             market.band = Band(forecast)
 
     def rest(self, market_id: int) -> Rest | None:
-        """Between which prices, and before when, no trade changes a rule; None while some rule must see the next one."""
+        """Between which prices, and before when, no trade changes a rule; None while one must see the next trade."""
         market = self._markets[market_id]
         if market.fresh or len(market.indexes) > 1:
             return None

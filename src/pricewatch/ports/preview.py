@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -81,8 +81,14 @@ class Chart(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the rule would have done."""
 
+    rule_id: uuid.UUID
+    rule_version: int
     start: int
     end: int
+    mails: bool
+    """Whether the rule sends mail at all."""
+    thresholds: dict[str, Any]
+    """The numbers its owner chose, for the chart; prices as decimal text."""
     signals: list[Signal]
     """In the order in which they would have been made."""
     stretches: list[Stretch]

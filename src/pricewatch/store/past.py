@@ -44,7 +44,7 @@ class PostgresPast:
         return None if first is None else first - first % await self._step(market)
 
     async def minutes(self, market: int, start: int, end: int) -> list[Minute]:
-        """Every minute with a stored trade that is no suspect: from the candles, the newest from the trades themselves."""
+        """Every minute with a stored trade that is no suspect: from candles, the newest from the trades themselves."""
         settled = (await self._fetch("settled"))[0][0]
         touched = [row[0] for row in await self._fetch("unsettled", market, settled or 0, start, end)]
         counted = {row[0]: Minute(*row) for row in await self._fetch("minutes", market, start, end)}
@@ -52,13 +52,13 @@ class PostgresPast:
             counted[row[0]] = Minute(*row)
         return [counted[at] for at in sorted(counted)] if touched else list(counted.values())
 
-    async def trades(
-        self, market: int, start: int, end: int, *, batch: int = 20_000
-    ) -> AsyncIterator[list[Sequenced]]:
+    async def trades(self, market: int, start: int, end: int, *, batch: int = 20_000) -> AsyncIterator[list[Sequenced]]:
         """All trades, ascending by time, in batches."""
         step = await self._step(market)
         steps = self._steps
-        async for rows in self._pages("trades", market, -(-start // step) * step, -(-end // step) * step, batch, "trade_id"):
+        async for rows in self._pages(
+            "trades", market, -(-start // step) * step, -(-end // step) * step, batch, "trade_id"
+        ):
             yield [sequenced(row, steps) for row in rows]
 
     async def quotes(
