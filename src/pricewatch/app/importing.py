@@ -228,9 +228,7 @@ def _ticks(
             counts.rejected += error.count
         except BadData:
             counts.rejected += 1
-        for output in out:
-            if not isinstance(output, (Trade, Quote)):
-                continue
+        for output in (one for one in out if isinstance(one, (Trade, Quote))):
             if check(output, received, limits) is None:
                 yield output
             elif isinstance(output, Trade):

@@ -57,7 +57,7 @@ class Replay:
         self._check_span(question)
         markets = await self._markets(rule, question)
         told = _Steady(progress)
-        shares = [await self._share(market, question) for market in markets]
+        shares = [await self._share(market, question, rule) for market in markets]
         active = ActiveRule(question.identity, question.account_id, question.version, rule, question.start - 1)
         if is_quick(rule):
             signals, fed = await self._quickly(shares, active, told)
@@ -98,14 +98,17 @@ class Replay:
             raise Invalid("symbols", "nothing is stored of any market this rule watches; backfill or import some first")
         return sorted(found, key=attrgetter("id"))
 
-    async def _share(self, market: Market, question: Question) -> _Share:
-        """What there is of a market: candles up to its first stored trade, trades from there on."""
+    async def _share(self, market: Market, question: Question, rule: Rule) -> _Share:
+        """What there is of a market: candles up to its first stored trade, trades from there on.
+
+        Candles know no quotes: for a rule on the spread there is nothing before the first trade.
+        """
         first = await self._past.first(market.id)
         if first is not None and first >= question.end:
             first = None
         candles: list[Candle] = []
         until = question.end if first is None else first - first % MINUTE
-        if until > question.start:
+        if until > question.start and rule.when.needs() != SPREAD:
             candles = await self._past.candles(market.id, _up(question.start), until)
         return _Share(market, question.start, question.end, candles, first)
 
