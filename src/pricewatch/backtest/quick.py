@@ -52,11 +52,10 @@ class QuickWalk:
         self._start, self._end = start, end
         count, at = len(self._minutes), 0
         while (at := self._concerned(at)) < count:
-            progress(at / count)
-            at = await self._around(at)
+            at = await self._around(at, progress)
         if self._loaded < count and self._is_pending():
             # What the timer waits for comes after the last trade: its price, and its place, must be known.
-            await self._around(count - 1)
+            await self._around(count - 1, progress)
 
     def _is_pending(self) -> bool:
         rest = self._feeder.engine.rest(self._market)
@@ -75,7 +74,7 @@ class QuickWalk:
                 return number
         return len(minutes)
 
-    async def _around(self, at: int) -> int:
+    async def _around(self, at: int, progress: Progress) -> int:
         """Feed the trades around a minute; returns the first minute that need not be looked at again."""
         minutes = self._minutes
         self._width = _FIRST
@@ -85,6 +84,7 @@ class QuickWalk:
         while number < len(minutes):
             self._held += await self._trades(number)
             number += 1
+            progress(number / len(minutes))
             self._give(minutes[number].at if number < len(minutes) else None)
             self._drop()
             if number - 1 > at and self._is_clean(minutes[number - 1].at) and self._concerned(number - 1) >= number:
