@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.cli.conftest import Command
@@ -12,9 +14,9 @@ from tests.cli.test_cli_past import capture, match
 from pricewatch.cli.output import ExitCode
 
 
-def rule(path: Path, *documents: dict[str, object]) -> str:
+def rule(path: Path, *documents: Mapping[str, Any]) -> str:
     base = {"symbols": "*", "policy": {"channels": ["email"]}}
-    path.write_text(json.dumps([base | document for document in documents]))
+    path.write_text(json.dumps([{**base, **document} for document in documents]))
     return str(path)
 
 
