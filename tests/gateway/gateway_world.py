@@ -26,6 +26,7 @@ from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.preview import MemoryPreviewDesk
 from pricewatch.testing.ticks import MemoryGapLedger
 
 BTC = Market(1, "coinbase", "BTC-USD", "BTC-USD")
@@ -109,6 +110,7 @@ class World:
         self.choices = MemoryMarketBook()
         self.market_changes = 0
         self.engine = Engine()
+        self.previews = MemoryPreviewDesk(self.clock)
         self.changes = 0
         self.settings = settings
         self.claim: Claim | None = None
@@ -135,6 +137,7 @@ class World:
             choices=self.choices,
             market_changes=self,
             system=self.store.journal,
+            previews=self.previews,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 class Store:
     """Every keeper over one database. Nothing here has connected yet."""
 
+    url: str
     database: Database
     bulk: Database
     """The pool for long reads and writes of ticks."""
@@ -89,6 +90,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     history = PostgresHistory(bulk, catalog.steps)
     system = PostgresSystemFeed(database, clock)
     return Store(
+        url=url,
         database=database,
         bulk=bulk,
         commits=commits,

@@ -11,18 +11,11 @@ from pricewatch.domain.time import MINUTE
 from pricewatch.engine.timers import NEVER
 from pricewatch.ports.preview import Minute, Past, Progress
 from pricewatch.ports.ticks import Sequenced
-from pricewatch.rules.base import PRICE
-from pricewatch.rules.document import Rule
 
 STILL = int(Flag.HISTORY | Flag.SUSPECT)
 """Trades that do not move a market's time."""
 _FIRST, _MOST = 3, 32
 """Minutes read at a time: few where the rule is touched, more and more while it stays busy."""
-
-
-def is_quick(rule: Rule) -> bool:
-    """Whether the lows and highs of minutes tell where it may change: it reads prices only, and no suspects."""
-    return rule.when.needs() == PRICE and not rule.policy.suspect
 
 
 class QuickWalk:

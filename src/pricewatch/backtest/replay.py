@@ -10,9 +10,10 @@ import msgspec
 
 from pricewatch.backtest.chart import coarse
 from pricewatch.backtest.feeding import Feeder, Input, PlacedForecast
+from pricewatch.backtest.kinds import is_quick
 from pricewatch.backtest.order import in_order, merged
 from pricewatch.backtest.path import walk
-from pricewatch.backtest.quick import QuickWalk, is_quick
+from pricewatch.backtest.quick import QuickWalk
 from pricewatch.backtest.settings import PreviewSettings
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle, Market

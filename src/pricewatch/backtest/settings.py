@@ -11,9 +11,6 @@ class PreviewSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     longest: float = Field(default=366 * 86_400.0, gt=0, description="Seconds of the past one preview may cover.")
-    patience: float = Field(
-        default=10.0, ge=0, description="Seconds a request waits for a preview on price levels before it becomes a job."
-    )
     waiting: int = Field(default=8, ge=1, description="Previews that may wait for their turn, all accounts together.")
     account_waiting: int = Field(default=2, ge=1, description="Previews of one account that may wait or run.")
     kept: int = Field(default=50, ge=1, description="Finished previews that are kept for asking again.")

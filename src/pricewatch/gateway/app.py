@@ -32,6 +32,7 @@ from pricewatch.gateway.rest.endpoint import Access, Endpoint
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.markets import Markets
 from pricewatch.gateway.rest.people import People, Sessions
+from pricewatch.gateway.rest.preview import Previews
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.signals import Signals
 from pricewatch.gateway.settings import GatewaySettings
@@ -41,6 +42,7 @@ from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
+from pricewatch.ports.preview import PreviewDesk
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Catalog, GapBook, History
@@ -72,6 +74,7 @@ class Keepers:
     choices: MarketBook
     market_changes: MarketChanges
     system: SystemFeed
+    previews: PreviewDesk
 
 
 class Gateway:
@@ -109,6 +112,7 @@ class Gateway:
         resources = (
             Markets(self._board, keepers.history, keepers.models, clock),
             Rules(keepers.rules, keepers.changes, self._board, parse_rule),
+            Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Signals(keepers.feed),
             Gaps(keepers.gaps, self._board),
             Choices(keepers.choices, keepers.market_changes, clock),

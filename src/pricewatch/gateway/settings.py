@@ -58,6 +58,11 @@ class GatewaySettings(BaseModel):
     max_browser_sessions: int = Field(default=10_000, ge=1, description="Browser sessions kept; the oldest goes first.")
     login_attempts: int = Field(default=10, ge=1, description="Failed logins an address may make per minute.")
 
+    preview_patience: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds a request waits for a preview on price levels before it is told to ask again.",
+    )
     handler_timeout: float = Field(default=15.0, gt=0, description="Seconds a REST request may take.")
     head_timeout: float = Field(default=15.0, gt=0, description="Seconds a connection may stay without a full request.")
     ready_timeout: float = Field(default=2.0, gt=0, description="Seconds the database may take to answer /readyz.")

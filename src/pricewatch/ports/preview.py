@@ -120,6 +120,66 @@ class Preview(Protocol):
         ...
 
 
+class JobState(enum.StrEnum):
+    """How far a preview asked for over REST has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more happens."""
+        return self not in (JobState.WAITING, JobState.RUNNING)
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Why a preview failed: a wrong `field`, or nothing the user could do (`field` is None)."""
+
+    code: str
+    """`invalid`, `unavailable`, `timeout` or `failed`."""
+    detail: str
+    field: str | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A preview as it stands."""
+
+    id: uuid.UUID
+    account_id: uuid.UUID
+    created: int
+    state: JobState
+    progress: float
+    """From 0 to 1."""
+    is_quick: bool
+    """Whether it is a matter of a second or two."""
+    result: bytes | None = None
+    """The public document, as JSON, once it is done."""
+    problem: Problem | None = None
+
+
+class PreviewDesk(Protocol):
+    """Previews as jobs: a bounded number, worked on beside the service."""
+
+    def ask(self, question: Question) -> Job:
+        """Queue it. Raises `Invalid` for a wrong document, and `Refused` when too many wait already."""
+        ...
+
+    def get(self, account: uuid.UUID, number: uuid.UUID) -> Job:
+        """Raises `NotFound` for an unknown, forgotten or foreign one."""
+        ...
+
+    def cancel(self, account: uuid.UUID, number: uuid.UUID) -> Job:
+        """Stop it; what is final stays as it is. Raises `NotFound`."""
+        ...
+
+    async def settled(self, number: uuid.UUID, within: float) -> Job:
+        """As it stands once it is final, or after `within` seconds."""
+        ...
+
+
 class Minute(NamedTuple):
     """The extremes of one minute's stored trades, suspects left out."""
 
