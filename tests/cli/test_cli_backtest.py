@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from tests.backtest.conftest import START, document, memory, question, replay, trade
 from tests.cli.conftest import Command
 from tests.cli.test_cli_past import capture, match
 
 from pricewatch.cli.output import ExitCode
+from pricewatch.cli.rules import tell_past
+from pricewatch.domain.errors import Invalid
+from pricewatch.ports.preview import Answer, Progress, Question
 
 
 def rule(path: Path, *documents: Mapping[str, Any]) -> str:
@@ -20,8 +27,8 @@ def rule(path: Path, *documents: Mapping[str, Any]) -> str:
     return str(path)
 
 
-ABOVE = {"title": "above", "when": {"type": "above", "level": "100"}}
-CHANGE = {"title": "a rise", "when": {"type": "change", "window": "5s", "percent": "1%"}}
+ABOVE: dict[str, Any] = {"title": "above", "when": {"type": "above", "level": "100"}}
+CHANGE: dict[str, Any] = {"title": "a rise", "when": {"type": "change", "window": "5s", "percent": "1%"}}
 
 
 def recording(path: Path) -> str:
@@ -88,3 +95,50 @@ def test_the_store_is_read_and_nothing_is_written(pw: Command, config: Path, tmp
     other = pw("backtest", rules, "--market", "kraken:BTC-USD", "--config", str(config))
     assert other.code == ExitCode.INPUT
     assert "coinbase:BTC-USD" in other.err
+
+
+class Past:
+    """A preview that gives these answers."""
+
+    def __init__(self, *answers: Answer | Exception) -> None:
+        self.answers = list(answers)
+
+    async def run(self, question: Question, progress: Progress | None = None) -> Answer:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return msgspec.structs.replace(answer, start=question.start, end=question.end)
+
+
+async def test_before_rules_are_added_their_past_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = await replay(memory([trade(1, START, 1.0)])).run(question(document(ABOVE["when"], channels=["email"])))
+    text = json.dumps({**ABOVE, "symbols": "*"}).encode()
+    await tell_past(Past(answer, Invalid("symbols", "nothing is stored"), TimeoutError(), *[answer] * 30), [text] * 23)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "above: last 30 days: fired 0 times, you would have got 0 mails"
+    assert lines[1] == "above: nothing is stored"
+    assert "pricewatch backtest" in lines[2]
+    assert len(lines) == 21
+    assert lines[-1] == "3 more were not looked at"
+
+
+@pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("\n", ExitCode.REFUSED), ("no\n", ExitCode.REFUSED)])
+@pytest.mark.postgres
+def test_in_a_terminal_it_asks_first(
+    pw: Command, config: Path, tmp_path: Path, typed: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = ("--config", str(config))
+    assert pw("user", "add", "ann", "--email", "ann@example.org", *where).code == 0
+    words = ("rules", "add", rule(tmp_path / "r.json", ABOVE), "--account", "ann", *where)
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(typed))
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert pw(*words).code == code
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    assert len(pw("rules", "list", "--account", "ann", "--json", *where).json) == (code == 0)
+    assert pw(*words, "--yes").code == 0
