@@ -13,7 +13,7 @@ from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.engine.bars import Bar, pack, unpack
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.series import TRIM, Series, Window
-from pricewatch.engine.state import ActiveRule
+from pricewatch.engine.state import ActiveRule, Standing
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.rules.base import PRICE, Condition, Feature
 from pricewatch.rules.conditions.above import Above
@@ -87,9 +87,8 @@ def test_the_unknown_decides_nothing(when: Condition) -> None:
 
 def instance(number: int, when: Condition, index: LevelIndex, state: RuleState = ARMED) -> Instance:
     rule = Rule("t", None, None, when, Policy())
-    made = Instance(
-        ActiveRule(uuid.UUID(int=number), uuid.UUID(int=0), 1, rule, 0), number.to_bytes(16, "big"), 1, index, state
-    )
+    active = ActiveRule(uuid.UUID(int=number), uuid.UUID(int=0), 1, rule, 0)
+    made = Instance(Standing(active, 0), number.to_bytes(16, "big"), 1, index, state)
     index.members.add(made)
     return made
 

@@ -24,10 +24,13 @@ from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
 from pricewatch.rules.policy import Policy
+from pricewatch.rules.quiet import Quiet
 from pricewatch.rules.registry import KINDS
 
 MINUTE = 60_000_000
 ABOVE = {"type": "above", "level": "70000"}
+
+NIGHT = {"from": "22:00", "to": "07:00", "zone": "Europe/Berlin"}
 
 
 def written(when: object = ABOVE, policy: object = None, **fields: object) -> bytes:
@@ -129,6 +132,43 @@ def test_a_whole_policy() -> None:
         channels=("email",),
         mail_on_clear=True,
     )
+
+
+def test_the_life_of_a_rule() -> None:
+    policy = {"expires": "2026-12-31T18:00:00+01:00", "warn": "2h", "most_per_hour": 5, "quiet": NIGHT}
+    built = parse(written(policy=policy)).policy
+    assert (built.expires, built.warn, built.most_per_hour) == (1_798_736_400_000_000, 120 * MINUTE, 5)
+    assert built.quiet == Quiet(22 * 60, 7 * 60, "Europe/Berlin")
+    assert parse(written(policy={"expires": "2026-12-31T17:00:00Z"})).policy.warn == 24 * 60 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "u"},
+        {"policy": {"severity": "critical"}},
+        {"policy": {"channels": ["email"], "mail_on_clear": True}},
+        {"policy": {"quiet": NIGHT}},
+    ],
+)
+def test_who_is_told_and_how_loudly_makes_no_other_signals(change: dict[str, Any]) -> None:
+    assert parse(written()).judges_as(parse(written(**change)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"symbols": "*"},
+        {"venues": ["kraken"]},
+        {"when": {"type": "below", "level": "70000"}},
+        {"when": {"type": "above", "level": "70001"}},
+        {"policy": {"for": "1s"}},
+        {"policy": {"fires": "once"}},
+        {"policy": {"expires": "2026-12-31T17:00:00Z"}},
+    ],
+)
+def test_what_is_judged_makes_other_signals(change: dict[str, Any]) -> None:
+    assert not parse(written()).judges_as(parse(written(**change)))
 
 
 def test_a_crossing_never_signals_its_end() -> None:
@@ -240,6 +280,21 @@ def test_which_markets_a_rule_watches() -> None:
             "$.policy.fire_on_arming",
         ),
         (written(policy={"surprise": 1}), "$.policy"),
+        (written(policy={"most_per_hour": 0}), "$.policy.most_per_hour"),
+        (written(policy={"expires": "tomorrow"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31T10:00:00"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31 10:00:00Z"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31T10:00:00Z", "warn": "31d"}), "$.policy.warn"),
+        (written(policy={"warn": "1h"}), "$.policy.warn"),
+        (written(policy={"quiet": {"from": "22:00", "to": "07:00"}}), "$.policy.quiet"),
+        (written(policy={"quiet": {**NIGHT, "from": "24:00"}}), "$.policy.quiet.from"),
+        (written(policy={"quiet": {**NIGHT, "to": "7:00"}}), "$.policy.quiet.to"),
+        (written(policy={"quiet": {**NIGHT, "to": "22:00"}}), "$.policy.quiet.to"),
+        (written(policy={"quiet": {**NIGHT, "zone": "Mars/Olympus"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": "../../etc/passwd"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": "Europe"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": ""}}), "$.policy.quiet.zone"),
     ],
 )
 def test_what_is_wrong_is_named(document: bytes, field: str) -> None:
@@ -260,6 +315,7 @@ def test_an_unknown_condition_is_answered_with_the_known_ones() -> None:
         (written({"type": "above", "levle": "5"}), r"\$\.when: .*`levle`.*did you mean 'level'\?"),
         (written({"type": "above", "window": "5s"}), r"\$\.when: .*known: \['level', 'type'\]"),
         (written(policy={"cool": "5s"}), r"\$\.policy: .*did you mean 'cooldown'\?"),
+        (written(policy={"quiet": {**NIGHT, "zon": 1}}), r"\$\.policy\.quiet: .*did you mean 'zone'\?"),
         (written(symbol="BTC-USD"), r"\$: .*did you mean 'symbols'\?"),
         (b'{"when": {"type": "above", "levle": 1}, "when": 5', r"known: \['type'\]"),
     ],

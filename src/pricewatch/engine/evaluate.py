@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import BarScore, Forecast, Snapshot
-from pricewatch.domain.rule import Phase, RuleState, StateRow
+from pricewatch.domain.rule import Phase, RuleCommand, RuleState, StateRow
 from pricewatch.domain.signal import Direction
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
 from pricewatch.engine.evidence import Cause, signal
 from pricewatch.engine.index import NAN, Instance
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
-from pricewatch.engine.state import ActiveRule, Transition
+from pricewatch.engine.state import ActiveRule, Alarm, Transition
 from pricewatch.engine.timers import Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
-from pricewatch.rules.lifecycle import NEW, Moment, Verdict, expire, step
+from pricewatch.rules.lifecycle import Moment, Verdict, expire, step
 
 _STORED_ONLY = int(Flag.HISTORY | Flag.SUSPECT)
 _HISTORY = int(Flag.HISTORY)
@@ -50,10 +51,8 @@ class Engine:
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._by_symbol: dict[str, list[MarketState]] = {}
-        self._rules: dict[uuid.UUID, tuple[ActiveRule, tuple[Instance, ...]]] = {}
-        self._watchers: dict[str | None, dict[uuid.UUID, ActiveRule]] = {}
-        self._due: Agenda[Instance | Bar] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Instance | Bar | Alarm] = Agenda(attrgetter("due_seen"))
+        self._roster = Roster(self._markets, self._due, self._note)
 
     # Rules and markets
 
@@ -65,64 +64,27 @@ class Engine:
         if self._kinds:
             ensemble = Ensemble(self._kinds, warm_up=self.settings.warm_up, checkpoint=self.settings.checkpoint)
         state = self._markets[market.id] = MarketState(market, ensemble)
-        self._by_symbol.setdefault(market.symbol, []).append(state)
-        for symbol in (None, market.symbol):
-            for active in self._watchers.get(symbol, {}).values():
-                if active.rule.matches(market):
-                    self._rules[active.id] = (active, (*self._rules[active.id][1], self._bind(active, state, NEW)))
+        self._roster.add_market(state)
 
-    def arm(self, rule: ActiveRule, states: Mapping[int, RuleState] | None = None) -> None:
+    def arm(
+        self, rule: ActiveRule, states: Mapping[int, RuleState] | None = None, command: RuleCommand | None = None
+    ) -> None:
         """Evaluate this version from the first trade after `effective_seen` on.
 
-        An older version of the same rule goes with its state. `states` are those stored for this very version, by
-        market; markets must have been added before.
+        An older version of the same rule goes with its state, unless both make the same signals of the same trades:
+        then the state stays, and its rows are written anew. `states` are those stored for this very version, by
+        market; markets must have been added before. `command` is the newest one taken up, for a restart.
         """
-        old = self._forget(rule.id)
-        symbols = rule.rule.symbols
-        for symbol in symbols or (None,):
-            self._watchers.setdefault(symbol, {})[rule.id] = rule
-        known = states or {}
-        followed = [state for state in self._followed(symbols) if rule.rule.matches(state.market)]
-        self._rules[rule.id] = (
-            rule,
-            tuple(self._bind(rule, state, known.get(state.market.id, NEW)) for state in followed),
-        )
-        self._unbind(old)  # after the new ones came: what both versions read goes on being followed
-
-    def _followed(self, symbols: tuple[str, ...] | None) -> Iterable[MarketState]:
-        if symbols is None:
-            return self._markets.values()
-        return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
-
-    def _bind(self, active: ActiveRule, market: MarketState, state: RuleState) -> Instance:
-        index = market.index(active.rule.when.needs(), active.effective_seen)
-        instance = Instance(active, active.id.bytes, market.market.id, index, state)
-        index.members.add(instance)
-        market.add_fresh(instance)
-        if state.phase is Phase.PENDING:
-            self._set_timer(market, instance)
-        return instance
+        self._roster.arm(rule, states or {}, command)
 
     def disarm(self, rule_id: uuid.UUID) -> None:
         """Forget a rule; unknown ones are fine."""
-        self._unbind(self._forget(rule_id))
+        self._roster.disarm(rule_id)
 
-    def _forget(self, rule_id: uuid.UUID) -> tuple[Instance, ...]:
-        found = self._rules.pop(rule_id, None)
-        if found is None:
-            return ()
-        active, instances = found
-        for symbol in active.rule.symbols or (None,):
-            del self._watchers[symbol][rule_id]
-        return instances
-
-    def _unbind(self, instances: Iterable[Instance]) -> None:
-        for instance in instances:
-            market = self._markets[instance.market]
-            market.forget(instance)
-            instance.index.drop(instance)
-            if not instance.index.members:
-                market.release(instance.index)
+    def command(self, command: RuleCommand, seen: int) -> None:
+        """Obey its owner from here on; commands to unknown rules are fine."""
+        self.advance(seen)
+        self._roster.command(command, seen)
 
     # Inputs
 
@@ -181,6 +143,9 @@ class Engine:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
         while (due := self._due.pop(seen)) is not None:
             place = due.due_seen
+            if isinstance(due, Alarm):
+                self._roster.ring(due, place)
+                continue
             market = self._markets[due.market]
             if isinstance(due, Bar):
                 self._close(due, place)
@@ -309,6 +274,9 @@ class Engine:
             self._judge(market, instance, now, cause)
 
     def _judge(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
+        if instance.is_silenced:  # nothing to wake up for
+            instance.index.place(instance)
+            return
         self.judged += 1
         before, index, when = instance.state, instance.index, instance.active.rule.when
         prior, x = index.prior if before.armed else NAN, index.now
@@ -317,7 +285,7 @@ class Engine:
         if after is not before:
             self._change(market, instance, after, direction, cause)
             if after.phase is Phase.PENDING:
-                self._set_timer(market, instance)
+                market.set_timer(instance, self._due)
         index.place(instance)
 
     def _change(
@@ -331,12 +299,10 @@ class Engine:
         told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
         self.transitions.append(Transition(row, told))
 
-    # Timers and minutes
+    def _note(self, transition: Transition) -> None:
+        self.transitions.append(transition)
 
-    def _set_timer(self, market: MarketState, instance: Instance) -> None:
-        market.timers.add(instance.due_at, instance.key, instance)
-        self._due.add(instance.due_seen, instance.key, instance)
-        market.due_at = min(market.due_at, instance.due_at)
+    # Timers and minutes
 
     def _settle(self, market: MarketState, trade: Trade, seen: int, *, late: bool, replay: bool) -> None:
         """Everything due at the trade's event time, before the trade itself."""

@@ -12,9 +12,13 @@ from pricewatch.domain.rule import RuleState
 from pricewatch.domain.signal import Direction, Signal, signal_id
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.state import ActiveRule
 from pricewatch.rules.base import SCORE
+from pricewatch.rules.policy import Policy
 
 VERSION = 1
+WHOLE_SCOPE = "rule"
+"""The scope of what concerns a rule on all its markets."""
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +45,7 @@ def signal(
     active, market = instance.active, state.market
     rule = active.rule
     policy = rule.policy
-    told = direction is Direction.FIRED or policy.mail_on_clear
+    told = direction is not Direction.CLEARED or policy.mail_on_clear
     return Signal(
         id=signal_id(active.id, active.version, market.key, cause.text, direction),
         account_id=active.account_id,
@@ -60,14 +64,51 @@ def signal(
         seen=cause.seen,
         received=cause.received,
         price=cause.price,
-        since=instance.state.since if direction is Direction.FIRED else before.since,
-        evidence=evidence(state, instance, cause),
+        since=before.since if direction is Direction.CLEARED else instance.state.since,
+        evidence=evidence(state, instance, cause) | _pause(policy, direction),
         late=cause.late,
         suspect=cause.suspect,
         replay=cause.replay,
         model=_model(state, instance, model),
         channels=policy.channels if told else (),
+        not_before=_not_before(policy, cause.seen),
     )
+
+
+def notice(active: ActiveRule, direction: Direction, at: int, seen: int) -> Signal:
+    """What a rule as a whole has to tell of its own life: of no market, at a moment of our clock."""
+    rule, policy = active.rule, active.rule.policy
+    return Signal(
+        id=signal_id(active.id, active.version, WHOLE_SCOPE, f"timer:{at}", direction),
+        account_id=active.account_id,
+        rule_id=active.id,
+        rule_version=active.version,
+        title=rule.title,
+        kind=rule.when.kind,
+        severity=policy.severity,
+        direction=direction,
+        scope=WHOLE_SCOPE,
+        market=0,
+        venue="",
+        symbol=rule.symbols[0] if rule.symbols else "*",
+        cause=f"timer:{at}",
+        at=at,
+        seen=seen,
+        received=seen,
+        price=0.0,
+        since=at,
+        evidence={"v": VERSION, "expires": policy.expires},
+        channels=policy.channels,
+        not_before=_not_before(policy, seen),
+    )
+
+
+def _pause(policy: Policy, direction: Direction) -> dict[str, Any]:
+    return {"most_per_hour": policy.most_per_hour} if direction is Direction.PAUSED else {}
+
+
+def _not_before(policy: Policy, seen: int) -> int:
+    return 0 if policy.quiet is None else policy.quiet.ends(seen)
 
 
 def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, Any]:

@@ -6,9 +6,9 @@ import math
 from heapq import heapify, heappop, heappush
 
 from pricewatch.domain.rule import Phase, RuleState
-from pricewatch.engine.state import ActiveRule
+from pricewatch.engine.state import ActiveRule, Standing
 from pricewatch.rules.base import Feature, Triggers
-from pricewatch.rules.lifecycle import NEW
+from pricewatch.rules.lifecycle import NEW, SILENCED
 
 INF = math.inf
 NAN = math.nan
@@ -17,10 +17,10 @@ NAN = math.nan
 class Instance:
     """One rule on one market: small, because there are hundreds of thousands."""
 
-    __slots__ = ("active", "down", "index", "key", "market", "state", "up")
+    __slots__ = ("down", "index", "key", "market", "standing", "state", "up")
 
-    def __init__(self, active: ActiveRule, key: bytes, market: int, index: LevelIndex, state: RuleState) -> None:
-        self.active = active
+    def __init__(self, standing: Standing, key: bytes, market: int, index: LevelIndex, state: RuleState) -> None:
+        self.standing = standing
         self.key = key
         """The bytes of the rule's id: rules touched by the same trade are judged in this order."""
         self.market = market
@@ -28,6 +28,16 @@ class Instance:
         self.state = state
         self.up = self.down = NAN
         """Its triggers; NaN while it is not asleep."""
+
+    @property
+    def active(self) -> ActiveRule:
+        """The version it is of."""
+        return self.standing.active
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether no sample matters: the rule is held, paused here, or has expired."""
+        return self.standing.hold is not None or self.state.phase in SILENCED
 
     @property
     def due_at(self) -> int:
@@ -80,8 +90,10 @@ class LevelIndex:
 
     def place(self, instance: Instance) -> None:
         """Let it sleep until the number, now at `x`, reaches its next trigger."""
-        phase = instance.state.phase
-        up, down = NEVER if phase is Phase.EXPIRED else instance.active.rule.when.triggers(phase, self.x)
+        if instance.is_silenced:
+            up, down = NEVER
+        else:
+            up, down = instance.active.rule.when.triggers(instance.state.phase, self.x)
         instance.up, instance.down = up, down
         bound = 2 * len(self.members) + 64
         if up != INF:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from operator import attrgetter
+from typing import Any
 
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
@@ -17,7 +18,7 @@ from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble
 from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, SPREAD, UNDER, Feature
-from pricewatch.rules.lifecycle import ARMED
+from pricewatch.rules.lifecycle import armed
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -118,7 +119,7 @@ class MarketState:
 
     def add_fresh(self, instance: Instance) -> None:
         """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
-        after = instance.active.effective_seen
+        after = instance.standing.after
         if instance.index is self.spread:
             self.unquoted[instance] = None
         else:
@@ -129,10 +130,10 @@ class MarketState:
 
     def take_fresh(self, seen: int) -> list[Instance]:
         """The fresh rules to be judged by a trade at `seen`."""
-        taken = [i for i in self.fresh if i.state.armed or i.active.effective_seen < seen]
+        taken = [i for i in self.fresh if i.state.armed or i.standing.after < seen]
         for instance in taken:
             del self.fresh[instance]
-        self.arm_seen = self.unarmed_seen = min((i.active.effective_seen for i in self.fresh), default=NEVER)
+        self.arm_seen = self.unarmed_seen = min((i.standing.after for i in self.fresh), default=NEVER)
         return taken
 
     def forget(self, instance: Instance) -> None:
@@ -142,7 +143,7 @@ class MarketState:
 
     def take_unquoted(self, seen: int) -> list[Instance]:
         """The fresh rules to be judged by a quote at `seen`."""
-        taken = [i for i in self.unquoted if i.state.armed or i.active.effective_seen < seen]
+        taken = [i for i in self.unquoted if i.state.armed or i.standing.after < seen]
         for instance in taken:
             del self.unquoted[instance]
         return taken
@@ -169,9 +170,9 @@ class MarketState:
         if seen > self.unarmed_seen:
             unarmed = [i for asked in (self.fresh, self.unquoted) for i in asked if not i.state.armed]
             for instance in unarmed:
-                if instance.active.effective_seen < seen:
-                    instance.state = ARMED
-            self.unarmed_seen = min((i.active.effective_seen for i in unarmed if not i.state.armed), default=NEVER)
+                if instance.standing.after < seen:
+                    instance.state = armed(instance.state)
+            self.unarmed_seen = min((i.standing.after for i in unarmed if not i.state.armed), default=NEVER)
 
     def sample(self, trade: Trade, score: float) -> list[Instance]:
         """Every number that is read, at the next in-order trade; the sleeping rules it concerns, in no order."""
@@ -204,6 +205,12 @@ class MarketState:
         for followed in self.gauges:
             if self.seen > followed.after:
                 followed.gauge.late(trade.at, trade.price, trade.size)
+
+    def set_timer(self, instance: Instance, due: Agenda[Any]) -> None:
+        """Note when a pending rule fires, by the market's time and, in `due`, by the order."""
+        self.timers.add(instance.due_at, instance.key, instance)
+        due.add(instance.due_seen, instance.key, instance)
+        self.due_at = min(self.due_at, instance.due_at)
 
     def note_due(self, grace: int) -> None:
         """Work out `due_at` anew."""

@@ -14,6 +14,7 @@ from pricewatch.domain.market import Market
 from pricewatch.rules.base import Condition
 from pricewatch.rules.numbers import shown
 from pricewatch.rules.policy import Policy, PolicyDocument, back, build
+from pricewatch.rules.quiet import QuietDocument
 from pricewatch.rules.registry import KINDS, ConditionDocument
 
 LARGEST_DOCUMENT = 65_536
@@ -21,6 +22,7 @@ LARGEST_DOCUMENT = 65_536
 SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
 VENUE = re.compile(r"[a-z0-9_-]{1,32}")
 
+_OBJECTS: dict[str, type[msgspec.Struct]] = {"$.policy": PolicyDocument, "$.policy.quiet": QuietDocument}
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
@@ -51,6 +53,11 @@ class Rule(msgspec.Struct, frozen=True):
     """None for every venue."""
     when: Condition
     policy: Policy
+
+    def judges_as(self, other: Rule) -> bool:
+        """Whether both make the same signals of the same trades, but for title, severity and who is told."""
+        mine, others = (self.symbols, self.venues, self.when), (other.symbols, other.venues, other.when)
+        return mine == others and self.policy.judges_as(other.policy)
 
     def matches(self, market: Market) -> bool:
         """Whether it watches this market."""
@@ -119,7 +126,7 @@ def _nearest(name: str, path: str, document: bytes) -> str:
 
 def _fields(path: str, document: bytes) -> tuple[str, ...]:
     if path != "$.when":
-        return (PolicyDocument if path == "$.policy" else RuleDocument).__struct_encode_fields__
+        return _OBJECTS.get(path, RuleDocument).__struct_encode_fields__
     by_kind = {repr(one.__struct_config__.tag): one.__struct_encode_fields__ for one in get_args(ConditionDocument)}
     return ("type", *by_kind.get(_value("$.when.type", document), ()))
 
