@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.engine.bars import Bar, pack, unpack
-from pricewatch.engine.index import Instance, LevelIndex
+from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.series import TRIM, Series, Window
 from pricewatch.engine.state import ActiveRule, Standing
 from pricewatch.engine.timers import NEVER, Agenda
@@ -98,10 +98,11 @@ def test_waking_takes_exactly_those_concerned() -> None:
     index.x = 50.0
     for level in range(100):
         index.place(instance(level, Above(float(level), float(level)), index))
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(49.5, touched)
     assert len(touched) == 50
     for one in touched:
+        assert isinstance(one, Instance)
         one.state = FIRING
         index.place(one)
     assert (index.up, index.down) == (math.nextafter(50.0, math.inf), 49.0)
@@ -115,7 +116,7 @@ def test_rules_of_one_level_share_it() -> None:
     index = LevelIndex(PRICE)
     for _ in range(3):
         index.place(instance(7, Above(1.0, 1.0), index))
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(2.0, touched)
     assert len(touched) == 3
     assert all(one.awake for one in touched)
@@ -131,7 +132,7 @@ def test_stale_triggers_do_not_pile_up() -> None:
         index.place(one)
     assert len(index._ups) < 100
     assert len(index._downs) < 100
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(-5.0, touched)
     assert touched == [one]
     index.drop(other)
@@ -146,7 +147,7 @@ def test_an_unknown_number_concerns_only_those_that_wait_on_it() -> None:
     index.x = 2.0
     index.place(pending)
     index.place(firing)
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(math.nan, touched)
     assert touched == [pending]
     index.sample(math.nan, touched)
@@ -158,7 +159,7 @@ def test_an_emptied_index_wakes_nobody() -> None:
     one = instance(1, Above(1.0, 0.5), index)
     index.place(one)
     index.empty()
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(5.0, touched)
     assert not touched
     assert one.awake

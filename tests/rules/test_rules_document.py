@@ -17,6 +17,7 @@ from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
+from pricewatch.rules.conditions.group import Or
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.trailing import Trailing
@@ -29,6 +30,11 @@ from pricewatch.rules.registry import KINDS
 
 MINUTE = 60_000_000
 ABOVE = {"type": "above", "level": "70000"}
+
+
+def deep(groups: int) -> dict[str, Any]:
+    return {"type": "not", "of": deep(groups - 1) if groups > 1 else {"type": "spread", "percent": 1}}
+
 
 NIGHT = {"from": "22:00", "to": "07:00", "zone": "Europe/Berlin"}
 
@@ -234,6 +240,44 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "and", "of": [ABOVE]}), "$.when.of"),
+        (written({"type": "and", "of": [ABOVE, {"type": "abov"}]}), "$.when.of[1].type"),
+        (written({"type": "or", "of": [ABOVE, {"type": "spread", "percent": 0}]}), "$.when.of[1].percent"),
+        (written({"type": "not", "of": {"type": "above", "level": 0}}), "$.when.of.level"),
+        (written({"type": "not", "of": {"type": "not", "of": {"type": "above", "level": 0}}}), "$.when.of.of.level"),
+        (written({"type": "then", "steps": [ABOVE, {"type": "above", "level": 0}]}), "$.when"),
+        (written({"type": "then", "steps": [ABOVE, ABOVE], "within": "25h"}), "$.when.within"),
+        (
+            written({"type": "then", "steps": [ABOVE, {"type": "above", "level": 0}], "within": "5m"}),
+            "$.when.steps[1].level",
+        ),
+        (written({"type": "and", "of": [ABOVE, ABOVE]}, {"clear": 1}), "$.policy.clear"),
+        (
+            written({"type": "or", "of": [ABOVE, {"type": "above", "level": 1}]}, {"hysteresis": "100%"}),
+            "$.policy.hysteresis",
+        ),
+        (
+            written({"type": "then", "steps": [ABOVE, ABOVE], "within": "5m"}, {"fire_on_arming": True}),
+            "$.policy.fire_on_arming",
+        ),
+        (written({"type": "and", "of": [ABOVE] * 50}), "$.when"),
+        (written({"type": "or", "of": [{"type": "and", "of": [ABOVE] * 25}] * 2}), "$.when"),
+        (written(deep(5)), "$.when"),
+        (written(deep(300)), "$.when"),
+        (
+            b'{"title":"a","symbols":"*","when":'
+            + b'{"type":"not","of":' * 900
+            + b'{"type":"spread","percent":1}'
+            + b"}" * 901,
+            "$.when",
+        ),
+        (
+            b'{"title":"a","symbols":"*","when":'
+            + b'{"type":"not","of":' * 3_000
+            + b'{"type":"spread","percent":1}'
+            + b"}" * 3_001,
+            "$",
+        ),
         (written({"type": "channel", "lower": 2, "upper": 2, "direction": "exit"}), "$.when.upper"),
         (written({"type": "channel", "lower": 0, "upper": 2, "direction": "exit"}), "$.when.lower"),
         (written({"type": "channel", "lower": 1, "upper": 2, "direction": "up"}), "$.when.direction"),
@@ -313,6 +357,8 @@ def test_an_unknown_condition_is_answered_with_the_known_ones() -> None:
     ("document", "problem"),
     [
         (written({"type": "above", "levle": "5"}), r"\$\.when: .*`levle`.*did you mean 'level'\?"),
+        (written({"type": "and", "of": [ABOVE, {"type": "above", "levle": 1}]}), r"of\[1\]: .*did you mean 'level'"),
+        (written({"type": "then", "step": []}), r"\$\.when: .*did you mean 'steps'"),
         (written({"type": "above", "window": "5s"}), r"\$\.when: .*known: \['level', 'type'\]"),
         (written(policy={"cool": "5s"}), r"\$\.policy: .*did you mean 'cooldown'\?"),
         (written(policy={"quiet": {**NIGHT, "zon": 1}}), r"\$\.policy\.quiet: .*did you mean 'zone'\?"),
@@ -387,10 +433,41 @@ NUMBERS = st.one_of(
         NUMBERS | st.sampled_from(["5s", "1%"]),
     ),
 )
-def test_documents_never_get_past_invalid(kind: str, fields: dict[str, Any], policy: dict[str, Any]) -> None:
+def test_odd_documents_never_get_past_invalid(kind: str, fields: dict[str, Any], policy: dict[str, Any]) -> None:
     with contextlib.suppress(Invalid):
         rule = parse(written({**fields, "type": kind}, policy))
         assert rule.when.kind == kind
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=9)
+    | st.sampled_from(KINDS),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["type", "of", "steps", "within", "level", "percent", "window"]), inner)
+        | st.builds(lambda kind, of: {"type": kind, "of": of}, st.sampled_from(["and", "or", "not", "then"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(when=JSON)
+def test_any_json_is_a_rule_or_invalid(when: object) -> None:
+    try:
+        assert parse(written(when)).when.kind in KINDS
+    except Invalid as error:
+        assert error.field.startswith("$")  # noqa: PT017 - only what is raised is looked at
+
+
+def test_a_tree_of_the_greatest_size_is_taken() -> None:
+    whole = parse(written({"type": "or", "of": [*[ABOVE] * 45, deep(3)]}))
+    assert isinstance(whole.when, Or)
+    assert len(list(whole.when.leaves())) == 46
+    assert parse(written(deep(4))).when.kind == "not"
 
 
 def test_the_schema_is_published() -> None:

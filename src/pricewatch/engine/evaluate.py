@@ -14,7 +14,8 @@ from pricewatch.domain.signal import Direction
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
 from pricewatch.engine.evidence import Cause, signal
-from pricewatch.engine.index import NAN, Instance
+from pricewatch.engine.group import ask
+from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
@@ -67,15 +68,20 @@ class Engine:
         self._roster.add_market(state)
 
     def arm(
-        self, rule: ActiveRule, states: Mapping[int, RuleState] | None = None, command: RuleCommand | None = None
+        self,
+        rule: ActiveRule,
+        states: Mapping[int, RuleState] | None = None,
+        command: RuleCommand | None = None,
+        parts: Mapping[int, bytes] | None = None,
     ) -> None:
         """Evaluate this version from the first trade after `effective_seen` on.
 
         An older version of the same rule goes with its state, unless both make the same signals of the same trades:
         then the state stays, and its rows are written anew. `states` are those stored for this very version, by
-        market; markets must have been added before. `command` is the newest one taken up, for a restart.
+        market, and `parts` what their groups remember; markets must have been added before. `command` is the newest
+        one taken up, for a restart.
         """
-        self._roster.arm(rule, states or {}, command)
+        self._roster.arm(rule, states or {}, parts or {}, command)
 
     def disarm(self, rule_id: uuid.UUID) -> None:
         """Forget a rule; unknown ones are fine."""
@@ -245,7 +251,7 @@ class Engine:
                     bar.add(trade.price, trade.size)
         if not evaluate:
             return
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         touched.extend(market.take_armed(market.price, suspect=False))
         self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
@@ -256,29 +262,32 @@ class Engine:
         """Judged like a trade out of order, by rules on the price that count such prints; nothing else moves."""
         if not evaluate or trade.flags & _HISTORY or trade.at < market.at - self._grace or not market.at:
             return
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         wanted = market.take_armed(market.price, suspect=True)
         for instance in touched:
-            if instance.active.rule.policy.suspect:
+            if instance.standing.active.rule.policy.suspect:
                 wanted.append(instance)
             else:
                 market.price.place(instance)
         self._judge_all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
 
-    def _judge_all(self, market: MarketState, touched: list[Instance], cause: Cause) -> None:
+    def _judge_all(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
+        if market.roots:
+            touched = ask(touched, cause.at, cause.seen, self.transitions)
         if len(touched) > 1:
             touched.sort(key=_KEY)
         now = Moment(cause.at, cause.seen, self._grace)
         for instance in touched:
-            self._judge(market, instance, now, cause)
+            if isinstance(instance, Instance):
+                self._judge(market, instance, now, cause)
 
     def _judge(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
+        before, index, when = instance.state, instance.index, instance.active.rule.when
         if instance.is_silenced:  # nothing to wake up for
-            instance.index.place(instance)
+            index.place(instance)
             return
         self.judged += 1
-        before, index, when = instance.state, instance.index, instance.active.rule.when
         prior, x = index.prior if before.armed else NAN, index.now
         verdict = Verdict(when.begins(prior, x), when.holds(x), when.cleared(x))
         after, direction = step(before, instance.active.rule.policy, verdict, now)
@@ -295,7 +304,7 @@ class Engine:
         if direction is None and not before.armed and after.phase is Phase.IDLE:
             return
         active = instance.active
-        row = StateRow(active.id, active.version, instance.market, after, cause.seen)
+        row = StateRow(active.id, active.version, instance.market, after, cause.seen, instance.index.parts)
         told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
         self.transitions.append(Transition(row, told))
 

@@ -10,6 +10,7 @@ import msgspec
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import RuleState
 from pricewatch.domain.signal import Direction, Signal, signal_id
+from pricewatch.engine.group import GroupIndex
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.state import ActiveRule
@@ -123,33 +124,39 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
         if not math.isnan(number) and (cause.sample or name == "value"):
             facts[name] = decimal_text(number) if index is state.price else number
     facts.update(instance.active.rule.when.evidence())
-    if index is state.spread and state.quote is not None:
-        facts["quote"] = {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}
-    followed = state.gauge(index)
-    if followed is not None:
-        facts.update(followed.gauge.facts())
-    elif index.feature.window:
-        _reference(facts, state, index)
+    facts.update(_details(state, index, cause.at))
     if index.feature == SCORE:
         _score(facts, state)
-    elif index in state.bands:
-        _band(facts, state, cause.at)
     return facts
+
+
+def _details(state: MarketState, index: LevelIndex, at: int) -> dict[str, Any]:
+    """What belongs to the number read."""
+    if isinstance(index, GroupIndex):
+        return {"of": [probe.facts() for probe in index.probes]}
+    if index is state.spread and state.quote is not None:
+        return {"quote": {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}}
+    followed = state.gauge(index)
+    if followed is not None:
+        return followed.gauge.facts()
+    if index in state.bands:
+        return _band(state, at)
+    return _reference(state, index) if index.feature.window else {}
 
 
 def _model(state: MarketState, instance: Instance, online: str) -> str | None:
     index = instance.index
-    if index.feature == SCORE:
+    indexes = [probe.index for probe in index.probes] if isinstance(index, GroupIndex) else [index]
+    if any(one.feature == SCORE for one in indexes):
         return online
-    if index in state.bands and state.band is not None:
+    if state.band is not None and any(one in state.bands for one in indexes):
         return f"{state.band.forecast.model}@{state.band.forecast.version}"
     return None
 
 
-def _reference(facts: dict[str, Any], state: MarketState, index: LevelIndex) -> None:
+def _reference(state: MarketState, index: LevelIndex) -> dict[str, Any]:
     at, price = state.series.reference(next(window for window in state.series.windows if window.index is index))
-    if at:
-        facts["reference"] = {"at": at, "price": decimal_text(price)}
+    return {"reference": {"at": at, "price": decimal_text(price)}} if at else {}
 
 
 def _score(facts: dict[str, Any], state: MarketState) -> None:
@@ -157,10 +164,10 @@ def _score(facts: dict[str, Any], state: MarketState) -> None:
     facts["parts"] = {} if state.ensemble is None else state.ensemble.parts()
 
 
-def _band(facts: dict[str, Any], state: MarketState, at: int) -> None:
+def _band(state: MarketState, at: int) -> dict[str, Any]:
     band = state.band
     row = None if band is None else band.at(at)
-    facts["version"] = None if band is None else str(band.forecast.version)
-    facts["band"] = (
-        None if row is None else {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper}
-    )
+    return {
+        "version": None if band is None else str(band.forecast.version),
+        "band": None if row is None else {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper},
+    }

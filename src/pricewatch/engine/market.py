@@ -12,13 +12,12 @@ from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
 from pricewatch.engine.gauges.base import DECIMALS, Followed
 from pricewatch.engine.gauges.registry import GAUGES
-from pricewatch.engine.index import Instance, LevelIndex
+from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble
 from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, SPREAD, UNDER, Feature
-from pricewatch.rules.lifecycle import armed
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -33,8 +32,8 @@ class MarketState:
 
     __slots__ = (
         "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held", "indexes", "market",
-        "model_seen", "older", "price", "quote", "score", "seen", "series", "spread", "timers", "unarmed_seen",
-        "unquoted", "waiting",
+        "model_seen", "older", "price", "quote", "roots", "score", "seen", "series", "spread", "timers",
+        "unarmed_seen", "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
@@ -59,10 +58,12 @@ class MarketState:
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
         self.older: Bar | None = None
         """The bar before, while out-of-order trades may still come into it."""
-        self.fresh: dict[Instance, None] = {}
+        self.fresh: dict[Sleeper, None] = {}
         """Rules to be judged at the next in-order trade in any case, in order of arming."""
-        self.unquoted: dict[Instance, None] = {}
+        self.unquoted: dict[Sleeper, None] = {}
         """Rules on the spread to be judged at the next quote in any case."""
+        self.roots: set[Instance] = set()
+        """Rules on groups: they wait on no number of the market's own."""
         self.arm_seen = NEVER
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
@@ -117,7 +118,7 @@ class MarketState:
                 self.series = Series()
             self.series.windows = windows
 
-    def add_fresh(self, instance: Instance) -> None:
+    def add_fresh(self, instance: Sleeper) -> None:
         """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
         after = instance.standing.after
         if instance.index is self.spread:
@@ -125,35 +126,37 @@ class MarketState:
         else:
             self.fresh[instance] = None
             self.arm_seen = min(self.arm_seen, after)
-        if not instance.state.armed:
+        if isinstance(instance, Instance) and not instance.is_armed:
             self.unarmed_seen = min(self.unarmed_seen, after)
 
-    def take_fresh(self, seen: int) -> list[Instance]:
+    def take_fresh(self, seen: int) -> list[Sleeper]:
         """The fresh rules to be judged by a trade at `seen`."""
-        taken = [i for i in self.fresh if i.state.armed or i.standing.after < seen]
+        taken = [i for i in self.fresh if i.is_armed or i.standing.after < seen]
         for instance in taken:
             del self.fresh[instance]
         self.arm_seen = self.unarmed_seen = min((i.standing.after for i in self.fresh), default=NEVER)
         return taken
 
-    def forget(self, instance: Instance) -> None:
+    def forget(self, instance: Sleeper) -> None:
         """It is nobody's business any more whether this rule has been judged."""
         self.fresh.pop(instance, None)
         self.unquoted.pop(instance, None)
 
-    def take_unquoted(self, seen: int) -> list[Instance]:
+    def take_unquoted(self, seen: int) -> list[Sleeper]:
         """The fresh rules to be judged by a quote at `seen`."""
-        taken = [i for i in self.unquoted if i.state.armed or i.standing.after < seen]
+        taken = [i for i in self.unquoted if i.is_armed or i.standing.after < seen]
         for instance in taken:
             del self.unquoted[instance]
         return taken
 
-    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Instance]:
-        """The fresh rules on `index` that have seen a trade (and count suspects): a restart left them awake."""
+    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:
+        """The fresh rules on `index` or groups that have seen a trade (and count suspects): a restart woke them."""
         taken = [
             i
             for i in self.fresh
-            if i.index is index and i.state.armed and (not suspect or i.active.rule.policy.suspect)
+            if (i.index is index or i in self.roots)
+            and i.is_armed
+            and (not suspect or i.standing.active.rule.policy.suspect)
         ]
         for instance in taken:
             del self.fresh[instance]
@@ -161,22 +164,26 @@ class MarketState:
 
     def park(self, seen: int) -> None:
         """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
-        if len(self.fresh) + len(self.unquoted) < sum(len(index.members) for index in self.indexes.values()):
+        asleep = sum(len(index.members) for index in self.indexes.values()) + len(self.roots)
+        if len(self.fresh) + len(self.unquoted) < asleep:
+            self.fresh.update(dict.fromkeys(self.roots))
             for index in self.indexes.values():
                 index.empty()
                 asked = self.unquoted if index is self.spread else self.fresh
                 asked.update(dict.fromkeys(index.members))
             self.arm_seen = -1
         if seen > self.unarmed_seen:
-            unarmed = [i for asked in (self.fresh, self.unquoted) for i in asked if not i.state.armed]
+            unarmed = [
+                i for asked in (self.fresh, self.unquoted) for i in asked if isinstance(i, Instance) and not i.is_armed
+            ]
             for instance in unarmed:
                 if instance.standing.after < seen:
-                    instance.state = armed(instance.state)
-            self.unarmed_seen = min((i.standing.after for i in unarmed if not i.state.armed), default=NEVER)
+                    instance.relive()
+            self.unarmed_seen = min((i.standing.after for i in unarmed if not i.is_armed), default=NEVER)
 
-    def sample(self, trade: Trade, score: float) -> list[Instance]:
+    def sample(self, trade: Trade, score: float) -> list[Sleeper]:
         """Every number that is read, at the next in-order trade; the sleeping rules it concerns, in no order."""
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         at, price = trade.at, trade.price
         self.price.sample(price, touched)
         if self.score is not None:
@@ -192,9 +199,9 @@ class MarketState:
                 followed.index.sample(followed.gauge.trade(at, price, trade.size), touched)
         return touched
 
-    def sample_quote(self, quote: Quote, index: LevelIndex) -> list[Instance]:
+    def sample_quote(self, quote: Quote, index: LevelIndex) -> list[Sleeper]:
         """The spread at the next quote; the sleeping rules it concerns, in no order."""
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         self.quote = quote
         middle = (quote.bid + quote.ask) / 2.0
         index.sample(round(100.0 * (quote.ask - quote.bid) / middle, DECIMALS), touched)

@@ -9,10 +9,12 @@ from typing import Any
 from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
 from pricewatch.domain.signal import Direction
 from pricewatch.engine.evidence import notice
-from pricewatch.engine.index import Instance
+from pricewatch.engine.group import GroupIndex, Probe
+from pricewatch.engine.index import Instance, Sleeper
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.state import ActiveRule, Alarm, Standing, Transition
 from pricewatch.engine.timers import Agenda
+from pricewatch.rules.composite import Composite
 from pricewatch.rules.lifecycle import ARMED, NEW, rest
 
 WHOLE = 0
@@ -40,13 +42,20 @@ class Roster:
             for active in self._watchers.get(symbol, {}).values():
                 if active.rule.matches(market):
                     standing, instances = self._rules[active.id]
-                    self._rules[active.id] = (standing, (*instances, self._bind(standing, state, NEW)))
+                    self._rules[active.id] = (standing, (*instances, self._bind(standing, state, NEW, b"")))
 
-    def arm(self, rule: ActiveRule, states: Mapping[int, RuleState], command: RuleCommand | None) -> None:
+    def arm(
+        self,
+        rule: ActiveRule,
+        states: Mapping[int, RuleState],
+        parts: Mapping[int, bytes],
+        command: RuleCommand | None,
+    ) -> None:
         """As `Engine.arm` says."""
         old, instances = self._forget(rule.id)
         standing = Standing(rule, rule.effective_seen)
         if old is not None and old.active.rule.judges_as(rule.rule):
+            parts = {instance.market: instance.index.parts for instance in instances}
             states = self._carried(old, standing, instances)
         elif old is not None:
             standing.hold, standing.until = (None if old.hold is Phase.EXPIRED else old.hold), old.until
@@ -57,7 +66,10 @@ class Roster:
         followed = [state for state in self._followed(symbols) if rule.rule.matches(state.market)]
         self._rules[rule.id] = (
             standing,
-            tuple(self._bind(standing, state, states.get(state.market.id, NEW)) for state in followed),
+            tuple(
+                self._bind(standing, state, states.get(state.market.id, NEW), parts.get(state.market.id, b""))
+                for state in followed
+            ),
         )
         self._unbind(instances)  # after the new ones came: what both versions read goes on being followed
 
@@ -104,16 +116,29 @@ class Roster:
             return self._markets.values()
         return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
 
-    def _bind(self, standing: Standing, market: MarketState, state: RuleState) -> Instance:
+    def _bind(self, standing: Standing, market: MarketState, state: RuleState, parts: bytes) -> Instance:
         active = standing.active
-        index = market.index(active.rule.when.needs(), active.effective_seen)
+        when, after = active.rule.when, active.effective_seen
+        group = GroupIndex(when, parts) if isinstance(when, Composite) else None
+        index = market.index(when.needs(), after) if group is None else group
         instance = Instance(standing, active.id.bytes, market.market.id, index, state)
-        index.members.add(instance)
+        if group is not None:
+            market.roots.add(instance)
+            group.probes = tuple(
+                Probe(instance, group, place, leaf, market.index(leaf.needs(), after))
+                for place, leaf in enumerate(group.when.leaves())
+            )
         if standing.hold is not None:
             instance.state = rest(state)
-            index.place(instance)
+            _forget_parts(instance)
+        for sleeper in sleepers(instance):
+            sleeper.index.members.add(sleeper)
+            if standing.hold is None:
+                market.add_fresh(sleeper)
+            else:
+                sleeper.index.place(sleeper)
+        if standing.hold is not None:
             return instance
-        market.add_fresh(instance)
         if state.phase is Phase.PENDING:
             market.set_timer(instance, self._due)
         return instance
@@ -132,10 +157,12 @@ class Roster:
     def _unbind(self, instances: Iterable[Instance]) -> None:
         for instance in instances:
             market = self._markets[instance.market]
-            market.forget(instance)
-            instance.index.drop(instance)
-            if not instance.index.members:
-                market.release(instance.index)
+            market.roots.discard(instance)
+            for sleeper in sleepers(instance):
+                market.forget(sleeper)
+                sleeper.index.drop(sleeper)
+                if not sleeper.index.members and not isinstance(sleeper.index, GroupIndex):
+                    market.release(sleeper.index)
 
     # The life of a rule
 
@@ -146,9 +173,12 @@ class Roster:
         if old.told or old.hold is Phase.EXPIRED:
             phase = Phase.EXPIRED if old.hold is Phase.EXPIRED else Phase.IDLE
             states[WHOLE] = RuleState(phase=phase, emitted_at=old.told)
-        for market, state in states.items():
-            if state != NEW:
-                self._write(new, market, state, new.active.effective_seen)
+        seen = new.active.effective_seen
+        for instance in instances:
+            if instance.state != NEW or instance.index.parts:
+                self._write(new, instance.market, instance.state, seen, instance.index.parts)
+        if WHOLE in states:
+            self._write(new, WHOLE, states[WHOLE], seen)
         return states
 
     def _take_hold(self, standing: Standing, whole: RuleState, command: RuleCommand | None) -> None:
@@ -180,23 +210,26 @@ class Roster:
         for instance in instances:
             if held is not None or instance.state.phase is Phase.PAUSED:
                 self._set(instance, rest(instance.state), seen)
-                self._markets[instance.market].add_fresh(instance)
+                for sleeper in sleepers(instance):
+                    self._markets[instance.market].add_fresh(sleeper)
 
     def _rest(self, instances: Iterable[Instance], seen: int) -> None:
         for instance in instances:
             self._set(instance, rest(instance.state), seen)
-            self._markets[instance.market].forget(instance)
-            instance.index.place(instance)
+            for sleeper in sleepers(instance):
+                self._markets[instance.market].forget(sleeper)
+                sleeper.index.place(sleeper)
 
     def _set(self, instance: Instance, state: RuleState, seen: int) -> None:
         """A state that only forgets what no row says needs none either."""
         before, instance.state = instance.state, state
-        if before not in (state, ARMED):
-            self._write(instance.standing, instance.market, state, seen)
+        forgot = _forget_parts(instance)
+        if before not in (state, ARMED) or forgot:
+            self._write(instance.standing, instance.market, state, seen, instance.index.parts)
 
-    def _write(self, standing: Standing, market: int, state: RuleState, seen: int) -> None:
+    def _write(self, standing: Standing, market: int, state: RuleState, seen: int, parts: bytes = b"") -> None:
         active = standing.active
-        self._note(Transition(StateRow(active.id, active.version, market, state, seen), None))
+        self._note(Transition(StateRow(active.id, active.version, market, state, seen, parts), None))
 
     def _tell(self, standing: Standing, state: RuleState, direction: Direction, alarm: Alarm, place: int) -> None:
         active = standing.active
@@ -217,3 +250,16 @@ class Roster:
     def _void(self, standing: Standing, alarm: Alarm) -> None:
         standing.alarms.remove(alarm)
         alarm.due_seen = 0
+
+
+def sleepers(instance: Instance) -> tuple[Sleeper, ...]:
+    """A rule on a market, and the members of its group before it."""
+    return (*instance.index.probes, instance) if isinstance(instance.index, GroupIndex) else (instance,)
+
+
+def _forget_parts(instance: Instance) -> bool:
+    """A rule that does not fire any more forgets its members, too; whether it has any."""
+    if not isinstance(instance.index, GroupIndex) or instance.state.phase is Phase.FIRING:
+        return False
+    instance.index.forget()
+    return True

@@ -10,7 +10,7 @@ import structlog
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.model import Activation, Forecast, Snapshot
-from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
+from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
 from pricewatch.ports.journal import Journal
@@ -85,7 +85,10 @@ async def restore(
             if active is None:
                 unreadable += 1
                 continue
-            engine.arm(active, states.get((stored.id, stored.version), {}), commands.get(stored.id))
+            known = states.get((stored.id, stored.version), {})
+            parts = {market: row.parts for market, row in known.items() if row.parts}
+            held = {market: row.state for market, row in known.items()}
+            engine.arm(active, held, commands.get(stored.id), parts)
             armed += 1
     unlearned = _unlearned(snapshots, (await history.last(cursor)).values())
     after = min([cursor - engine.longest_window(), *unlearned])
@@ -110,10 +113,10 @@ def _in_force(command: RuleCommand, cursor: int) -> RuleCommand:
     return command
 
 
-def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, RuleState]]:
-    states: dict[tuple[uuid.UUID, int], dict[int, RuleState]] = {}
+def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, StateRow]]:
+    states: dict[tuple[uuid.UUID, int], dict[int, StateRow]] = {}
     for row in rows:
-        states.setdefault((row.rule_id, row.version), {})[row.market] = row.state
+        states.setdefault((row.rule_id, row.version), {})[row.market] = row
     return states
 
 

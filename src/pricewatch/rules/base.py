@@ -9,6 +9,7 @@ import msgspec
 
 from pricewatch.domain.rule import Phase
 from pricewatch.domain.time import SECOND
+from pricewatch.rules.policy import Back
 
 INF = math.inf
 
@@ -85,6 +86,19 @@ class Condition(Protocol):
 
     def evidence(self) -> dict[str, Any]:
         """The numbers its owner chose, for a signal's evidence: JSON-ready, prices as decimal text."""
+        ...
+
+
+class Document(Protocol):
+    """A condition as it is written."""
+
+    @property
+    def percents(self) -> bool:
+        """Whether its threshold is a percentage."""
+        ...
+
+    def build(self, back: Back) -> Condition:
+        """The checked condition; raises `Invalid`."""
         ...
 
 
