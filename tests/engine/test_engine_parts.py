@@ -25,6 +25,7 @@ from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -44,6 +45,7 @@ CONDITIONS: list[Condition] = [
     Below(-1.0, -1.0),
     Crosses(2.0, 1.0, up=True),
     Crosses(2.0, 3.0, up=False),
+    Stale(0.0, 0.0, MINUTE),
     Change(2.0, 1.0, MINUTE, "up"),
     Change(2.0, 1.0, MINUTE, "down"),
     Change(2.0, 1.0, MINUTE, "either"),

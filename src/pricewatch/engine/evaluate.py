@@ -9,22 +9,21 @@ from operator import attrgetter
 
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import BarScore, Forecast, Snapshot
-from pricewatch.domain.rule import Phase, RuleCommand, RuleState, StateRow
-from pricewatch.domain.signal import Direction
+from pricewatch.domain.rule import RuleCommand, RuleState
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
-from pricewatch.engine.evidence import Cause, signal
-from pricewatch.engine.group import ask
+from pricewatch.engine.evidence import Cause
 from pricewatch.engine.index import NAN, Instance, Sleeper
+from pricewatch.engine.judge import Judge
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
+from pricewatch.engine.silence import SILENCE, Silence
 from pricewatch.engine.state import ActiveRule, Alarm, Transition
 from pricewatch.engine.timers import Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
-from pricewatch.rules.lifecycle import Moment, Verdict, expire, step
 
 _STORED_ONLY = int(Flag.HISTORY | Flag.SUSPECT)
 _HISTORY = int(Flag.HISTORY)
@@ -46,14 +45,13 @@ class Engine:
         """Changes in the order in which they happened, for the shell to take and replace."""
         self.bar_scores: list[BarScore] = []
         """Closed minutes that have a score, for the shell to take and replace."""
-        self.judged = 0
-        """How often a condition was asked."""
         self._grace = round(settings.grace * SECOND)
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._due: Agenda[Instance | Bar | Alarm] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Instance | Bar | Alarm | Silence] = Agenda(attrgetter("due_seen"))
         self._roster = Roster(self._markets, self._due, self._note)
+        self._judge = Judge(self._due, self._note, self._grace, self._model)
 
     # Rules and markets
 
@@ -104,7 +102,7 @@ class Engine:
         older than the market's last by more than the grace change nothing. Raises `KeyError` for a market never added.
         """
         if seen >= self._due.next:
-            self.advance(seen)
+            self._advance(seen, judge=evaluate)
         market = self._markets[trade.market]
         if trade.flags & _STORED_ONLY:
             self._suspect(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
@@ -115,7 +113,7 @@ class Engine:
                 self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
             return
         if at >= market.due_at:
-            self._settle(market, trade, seen, late=late, replay=replay)
+            self._settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
         market.at = at
         market.seen = seen
         score = self._learn(market, trade, seen)
@@ -127,26 +125,30 @@ class Engine:
         else:
             market.park(seen)
             market.sample(trade, score)
+            self._time_silences(market)
 
     def quote(self, quote: Quote, seen: int) -> None:
-        """The next quote in the order: time passes, and rules on the spread are judged once the market has traded.
+        """The next quote in the order: time passes, and rules on quotes are judged once the market has traded.
 
         Raises `KeyError` for a market never added.
         """
         if seen >= self._due.next:
             self.advance(seen)
         market = self._markets[quote.market]
-        if market.spread is None or not market.at:
+        if not market.quoted or not market.at:
             return
-        touched = market.sample_quote(quote, market.spread)
+        touched = market.sample_quote(quote)
         touched.extend(market.take_unquoted(seen))
         if touched:
             at = max(market.at, quote.at)
             cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
-            self._judge_all(market, touched, cause)
+            self._judge.all(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
+        self._advance(seen, judge=True)
+
+    def _advance(self, seen: int, *, judge: bool) -> None:
         while (due := self._due.pop(seen)) is not None:
             place = due.due_seen
             if isinstance(due, Alarm):
@@ -155,10 +157,12 @@ class Engine:
             market = self._markets[due.market]
             if isinstance(due, Bar):
                 self._close(due, place)
+            elif isinstance(due, Silence):
+                self._fall_silent(market, due, place, by_order=True, judge=judge)
             elif market.held:
                 market.waiting.append(due)
             elif not math.isnan(market.price.x):  # else it waits for the first trade
-                self._fire(market, due, market.price.x, place)
+                self._judge.fire(market, due, market.price.x, place)
 
     def hold(self, market_id: int) -> None:
         """The market is blind: until `release` its rules' timers come due by trades only."""
@@ -204,8 +208,14 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        spans = [feature.reach for market in self._markets.values() for feature in market.indexes]
+        features = {feature for market in self._markets.values() for feature in market.indexes}
+        spans = [feature.reach for feature in features if feature.name != SILENCE]  # of that the last trade is enough
         return max([2 * MINUTE, *spans]) + self._grace
+
+    @property
+    def judged(self) -> int:
+        """How often a condition was asked."""
+        return self._judge.asked
 
     @property
     def failures(self) -> int:
@@ -234,10 +244,12 @@ class Engine:
         self, market: MarketState, trade: Trade, seen: int, score: float, *, late: bool, replay: bool
     ) -> None:
         touched = market.sample(trade, score)
+        if market.silences:
+            self._time_silences(market)
         if seen > market.arm_seen:
             touched.extend(market.take_fresh(seen))
         if touched:
-            self._judge_all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
+            self._judge.all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
 
     def _out_of_order(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -254,7 +266,7 @@ class Engine:
         touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         touched.extend(market.take_armed(market.price, suspect=False))
-        self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -270,77 +282,55 @@ class Engine:
                 wanted.append(instance)
             else:
                 market.price.place(instance)
-        self._judge_all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
-
-    def _judge_all(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
-        if market.roots:
-            touched = ask(touched, cause.at, cause.seen, self.transitions)
-        if len(touched) > 1:
-            touched.sort(key=_KEY)
-        now = Moment(cause.at, cause.seen, self._grace)
-        for instance in touched:
-            if isinstance(instance, Instance):
-                self._judge(market, instance, now, cause)
-
-    def _judge(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
-        before, index, when = instance.state, instance.index, instance.active.rule.when
-        if instance.is_silenced:  # nothing to wake up for
-            index.place(instance)
-            return
-        self.judged += 1
-        prior, x = index.prior if before.armed else NAN, index.now
-        verdict = Verdict(when.begins(prior, x), when.holds(x), when.cleared(x))
-        after, direction = step(before, instance.active.rule.policy, verdict, now)
-        if after is not before:
-            self._change(market, instance, after, direction, cause)
-            if after.phase is Phase.PENDING:
-                market.set_timer(instance, self._due)
-        index.place(instance)
-
-    def _change(
-        self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
-    ) -> None:
-        before, instance.state = instance.state, after
-        if direction is None and not before.armed and after.phase is Phase.IDLE:
-            return
-        active = instance.active
-        row = StateRow(active.id, active.version, instance.market, after, cause.seen, instance.index.parts)
-        told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
-        self.transitions.append(Transition(row, told))
+        self._judge.all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _note(self, transition: Transition) -> None:
         self.transitions.append(transition)
 
     # Timers and minutes
 
-    def _settle(self, market: MarketState, trade: Trade, seen: int, *, late: bool, replay: bool) -> None:
+    def _time_silences(self, market: MarketState) -> None:
+        for silence in market.silences:
+            if not silence.due_at:
+                silence.put_off(market.at, market.seen, self._grace)
+                self._set_silence(market, silence)
+
+    def _set_silence(self, market: MarketState, silence: Silence) -> None:
+        market.timers.add(silence.due_at, b"", silence)
+        self._due.add(silence.due_seen, b"", silence)
+        market.due_at = min(market.due_at, silence.due_at)
+
+    def _fall_silent(
+        self, market: MarketState, silence: Silence, place: int, *, by_order: bool, judge: bool, late: bool = False
+    ) -> None:
+        """Unless trades have come meanwhile: then it is put off."""
+        due = silence.due_at
+        still = market.at + silence.span <= due
+        if not still or (by_order and market.seen + silence.span + self._grace > silence.due_seen):
+            silence.put_off(market.at, market.seen, self._grace)
+            self._set_silence(market, silence)
+            return
+        silence.due_at = silence.due_seen = 0
+        touched = market.fall_silent(silence.index)
+        if judge and touched:
+            cause = Cause(f"timer:{due}", due, place, place, market.price.x, sample=True, late=late)
+            self._judge.all(market, touched, cause)
+
+    def _settle(
+        self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
+    ) -> None:
         """Everything due at the trade's event time, before the trade itself."""
         price = trade.price if math.isnan(market.price.x) else market.price.x
         late = late or bool(trade.flags & _LATE)
-        while (instance := market.timers.pop(trade.at)) is not None:
-            self._fire(market, instance, price, seen, late=late, replay=replay)
+        while (due := market.timers.pop(trade.at)) is not None:
+            if isinstance(due, Silence):
+                self._fall_silent(market, due, seen, by_order=False, judge=evaluate, late=late)
+            else:
+                self._judge.fire(market, due, price, seen, late=late, replay=replay)
         if market.older is not None and trade.at >= market.older.end + self._grace:
             self._close(market.older, seen)
             market.older = None
         market.note_due(self._grace)
-
-    def _fire(
-        self,
-        market: MarketState,
-        instance: Instance,
-        price: float,
-        seen: int,
-        *,
-        late: bool = False,
-        replay: bool = False,
-    ) -> None:
-        due, index, when = instance.due_at, instance.index, instance.active.rule.when
-        holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
-        after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)
-        cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
-        self._change(market, instance, after, direction, cause)
-        if not instance.awake:
-            index.place(instance)
 
     def _open_bar(self, market: MarketState, trade: Trade, seen: int) -> Bar:
         start = trade.at - trade.at % MINUTE

@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from pricewatch.domain.market import decimal_text
-from pricewatch.domain.rule import RuleState
+from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.domain.signal import Direction, Signal, signal_id
+from pricewatch.domain.time import SECOND
 from pricewatch.engine.group import GroupIndex
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.state import ActiveRule
-from pricewatch.rules.base import SCORE
+from pricewatch.rules.base import PRICES, SCORE
 from pricewatch.rules.policy import Policy
 
 VERSION = 1
@@ -64,9 +65,9 @@ def signal(
         at=cause.at,
         seen=cause.seen,
         received=cause.received,
-        price=cause.price,
+        price=instance.index.now if instance.index.feature in PRICES[1:] and cause.sample else cause.price,
         since=before.since if direction is Direction.CLEARED else instance.state.since,
-        evidence=evidence(state, instance, cause) | _pause(policy, direction),
+        evidence=evidence(state, instance, cause) | _why(policy, instance.state.phase),
         late=cause.late,
         suspect=cause.suspect,
         replay=cause.replay,
@@ -104,8 +105,11 @@ def notice(active: ActiveRule, direction: Direction, at: int, seen: int) -> Sign
     )
 
 
-def _pause(policy: Policy, direction: Direction) -> dict[str, Any]:
-    return {"most_per_hour": policy.most_per_hour} if direction is Direction.PAUSED else {}
+def _why(policy: Policy, phase: Phase) -> dict[str, Any]:
+    """What the policy, and not the condition, brought about."""
+    if phase is Phase.PAUSED:
+        return {"most_per_hour": policy.most_per_hour}
+    return {"nodata": policy.silence / SECOND} if phase is Phase.NODATA else {}
 
 
 def _not_before(policy: Policy, seen: int) -> int:
@@ -122,7 +126,7 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
     value = index.now if cause.sample else index.x
     for name, number in (("value", value), ("prior", index.prior)):
         if not math.isnan(number) and (cause.sample or name == "value"):
-            facts[name] = decimal_text(number) if index is state.price else number
+            facts[name] = decimal_text(number) if index.feature in PRICES else number
     facts.update(instance.active.rule.when.evidence())
     facts.update(_details(state, index, cause.at))
     if index.feature == SCORE:
@@ -134,14 +138,14 @@ def _details(state: MarketState, index: LevelIndex, at: int) -> dict[str, Any]:
     """What belongs to the number read."""
     if isinstance(index, GroupIndex):
         return {"of": [probe.facts() for probe in index.probes]}
-    if index is state.spread and state.quote is not None:
+    if index in state.quoted and state.quote is not None:
         return {"quote": {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}}
     followed = state.gauge(index)
     if followed is not None:
         return followed.gauge.facts()
     if index in state.bands:
         return _band(state, at)
-    return _reference(state, index) if index.feature.window else {}
+    return _reference(state, index)
 
 
 def _model(state: MarketState, instance: Instance, online: str) -> str | None:
@@ -155,8 +159,10 @@ def _model(state: MarketState, instance: Instance, online: str) -> str | None:
 
 
 def _reference(state: MarketState, index: LevelIndex) -> dict[str, Any]:
-    at, price = state.series.reference(next(window for window in state.series.windows if window.index is index))
-    return {"reference": {"at": at, "price": decimal_text(price)}} if at else {}
+    for window in state.series.windows:
+        if window.index is index and (found := state.series.reference(window))[0]:
+            return {"reference": {"at": found[0], "price": decimal_text(found[1])}}
+    return {}
 
 
 def _score(facts: dict[str, Any], state: MarketState) -> None:

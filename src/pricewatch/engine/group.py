@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase, StateRow
 from pricewatch.engine.index import ALWAYS, NEVER, Instance, LevelIndex, Sleeper
 from pricewatch.engine.state import Standing, Transition
-from pricewatch.rules.base import PRICE, Condition, Triggers
+from pricewatch.rules.base import PRICES, Condition, Triggers
 from pricewatch.rules.composite import GROUP, Composite, Truth, dump, load
 
 
@@ -102,14 +102,14 @@ class Probe(Sleeper):
         """Its part of a signal's evidence."""
         known: dict[str, Any] = {}
         if not math.isnan(self.index.now):
-            known["value"] = decimal_text(self.index.now) if self.index.feature == PRICE else self.index.now
+            known["value"] = decimal_text(self.index.now) if self.index.feature in PRICES else self.index.now
         return {"type": self.condition.kind, "holds": self.truth, **known, **self.condition.evidence()}
 
 
-def ask(touched: Iterable[Sleeper], at: int, seen: int, transitions: list[Transition]) -> list[Sleeper]:
+def ask(touched: Iterable[Sleeper], at: int, seen: int, note: Callable[[Transition], None]) -> list[Sleeper]:
     """Let the members among `touched` look, and their groups: the rules concerned by what `touched` stands for.
 
-    What groups remember is noted in `transitions` whenever it changes.
+    What groups remember is noted whenever it changes.
     """
     rules: list[Sleeper] = []
     changed: dict[Instance, GroupIndex] = {}
@@ -124,7 +124,7 @@ def ask(touched: Iterable[Sleeper], at: int, seen: int, transitions: list[Transi
         root.look(at, rules)
         active = rule.active
         row = StateRow(active.id, active.version, rule.market, rule.state, seen, root.parts)
-        transitions.append(Transition(row, None))
+        note(Transition(row, None))
     return rules
 
 

@@ -112,8 +112,10 @@ class Instance(Sleeper):
         return self.state.due_seen
 
     def triggers(self, x: float) -> Triggers:
-        """Those of its condition, unless no sample matters."""
-        return NEVER if self.is_silenced else self.active.rule.when.triggers(self.state.phase, x)
+        """Those of its condition, unless no sample matters; after a silence that fired the next trade wakes it."""
+        if self.is_silenced or self.state.phase is Phase.NODATA:
+            return NEVER
+        return self.active.rule.when.triggers(self.state.phase, x)
 
     def relive(self) -> None:
         """It is armed."""

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
+from pricewatch.domain.time import SECOND
 from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
 from pricewatch.engine.gauges.base import DECIMALS, Followed
 from pricewatch.engine.gauges.registry import GAUGES
+from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.series import Series, Window
+from pricewatch.engine.silence import SILENCE, Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble
-from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, SPREAD, UNDER, Feature
+from pricewatch.rules.base import ASK, BID, MID, OUTSIDE, OVER, PRICE, QUOTED, SCORE, SPREAD, UNDER, Feature
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -27,13 +31,31 @@ INSIDE = -1.0
 """The middle half of a band: as far inside as can be."""
 
 
+def _middle(quote: Quote) -> float:
+    """To the digits venues print, so that equality with a level survives the division."""
+    middle = (quote.bid + quote.ask) / 2.0
+    return round(middle, DIGITS - 1 - math.floor(math.log10(middle)))
+
+
+def _spread(quote: Quote) -> float:
+    return round(200.0 * (quote.ask - quote.bid) / (quote.bid + quote.ask), DECIMALS)
+
+
+_QUOTED: Mapping[Feature, Callable[[Quote], float]] = {
+    SPREAD: _spread,
+    MID: _middle,
+    BID: attrgetter("bid"),
+    ASK: attrgetter("ask"),
+}
+
+
 class MarketState:
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held", "indexes", "market",
-        "model_seen", "older", "price", "quote", "roots", "score", "seen", "series", "spread", "timers",
-        "unarmed_seen", "unquoted", "waiting",
+        "absences", "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held",
+        "indexes", "market", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen", "series",
+        "silences", "timers", "unarmed_seen", "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
@@ -45,14 +67,15 @@ class MarketState:
         """Models and bars already contain every trade up to here."""
         self.price = LevelIndex(PRICE)
         self.score: LevelIndex | None = None
-        self.spread: LevelIndex | None = None
+        self.quoted: list[LevelIndex] = []
+        """What quotes move."""
         self.bands: list[LevelIndex] = []
         self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
         """What is read by some rule, besides the price, which always is."""
         self.series = Series()
         self.gauges: list[Followed] = []
         self.quote: Quote | None = None
-        """The last one, while some rule reads the spread."""
+        """The last one, while some rule reads quotes."""
         self.band: Band | None = None
         self.ensemble = ensemble
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
@@ -61,14 +84,17 @@ class MarketState:
         self.fresh: dict[Sleeper, None] = {}
         """Rules to be judged at the next in-order trade in any case, in order of arming."""
         self.unquoted: dict[Sleeper, None] = {}
-        """Rules on the spread to be judged at the next quote in any case."""
+        """Rules on quotes to be judged at the next quote in any case."""
+        self.silences: list[Silence] = []
+        self.absences: dict[Instance, Absence] = {}
+        """Rules to which silence means something by their policy."""
         self.roots: set[Instance] = set()
         """Rules on groups: they wait on no number of the market's own."""
         self.arm_seen = NEVER
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
         """The same among those that have not seen a trade yet."""
-        self.timers: Agenda[Instance] = Agenda(DUE_AT)
+        self.timers: Agenda[Instance | Silence] = Agenda(DUE_AT)
         self.held = False
         """Blind: timers come due by trades only."""
         self.waiting: list[Instance] = []
@@ -83,8 +109,10 @@ class MarketState:
             found = self.indexes[feature] = LevelIndex(feature)
             if feature == SCORE:
                 self.score = found
-            elif feature == SPREAD:
-                self.spread = found
+            elif feature in QUOTED:
+                self.quoted.append(found)
+            elif feature.name == SILENCE:
+                self.silences.append(Silence(found, self.market.id))
             elif feature in (OVER, UNDER, OUTSIDE):
                 self.bands.append(found)
             elif feature.name in GAUGES:
@@ -106,8 +134,12 @@ class MarketState:
         del self.indexes[index.feature]
         if index is self.score:
             self.score = None
-        elif index is self.spread:
-            self.spread = self.quote = None
+        elif index in self.quoted:
+            self.quoted.remove(index)
+            self.quote = self.quote if self.quoted else None
+        elif (silence := self.silence(index)) is not None:
+            silence.due_at = silence.due_seen = 0
+            self.silences.remove(silence)
         elif index in self.bands:
             self.bands.remove(index)
         elif (followed := self.gauge(index)) is not None:
@@ -121,7 +153,7 @@ class MarketState:
     def add_fresh(self, instance: Sleeper) -> None:
         """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
         after = instance.standing.after
-        if instance.index is self.spread:
+        if instance.index in self.quoted:
             self.unquoted[instance] = None
         else:
             self.fresh[instance] = None
@@ -169,7 +201,7 @@ class MarketState:
             self.fresh.update(dict.fromkeys(self.roots))
             for index in self.indexes.values():
                 index.empty()
-                asked = self.unquoted if index is self.spread else self.fresh
+                asked = self.unquoted if index in self.quoted else self.fresh
                 asked.update(dict.fromkeys(index.members))
             self.arm_seen = -1
         if seen > self.unarmed_seen:
@@ -194,17 +226,30 @@ class MarketState:
                 window.index.sample(self.series.change(window), touched)
         for index in self.bands:
             index.sample(self.position(index.feature, price, at), touched)
+        for silence in self.silences:
+            silence.end(touched)
         for followed in self.gauges:
             if self.seen > followed.after:
                 followed.index.sample(followed.gauge.trade(at, price, trade.size), touched)
         return touched
 
-    def sample_quote(self, quote: Quote, index: LevelIndex) -> list[Sleeper]:
-        """The spread at the next quote; the sleeping rules it concerns, in no order."""
+    def sample_quote(self, quote: Quote) -> list[Sleeper]:
+        """What is read of quotes, at the next one; the sleeping rules it concerns, in no order."""
         touched: list[Sleeper] = []
         self.quote = quote
-        middle = (quote.bid + quote.ask) / 2.0
-        index.sample(round(100.0 * (quote.ask - quote.bid) / middle, DECIMALS), touched)
+        for index in self.quoted:
+            index.sample(_QUOTED[index.feature](quote), touched)
+        return touched
+
+    def silence(self, index: LevelIndex) -> Silence | None:
+        """What times the silence `index` is about; None where it is no silence's."""
+        return next((silence for silence in self.silences if silence.index is index), None)
+
+    def fall_silent(self, index: LevelIndex) -> list[Sleeper]:
+        """Nothing was traded for as long as `index` is about; the rules it concerns, in no order."""
+        touched: list[Sleeper] = []
+        index.sample(index.feature.window / SECOND, touched)
+        touched.extend(self.take_armed(index, suspect=False))
         return touched
 
     def late(self, trade: Trade) -> None:

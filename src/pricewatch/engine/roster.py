@@ -12,8 +12,10 @@ from pricewatch.engine.evidence import notice
 from pricewatch.engine.group import GroupIndex, Probe
 from pricewatch.engine.index import Instance, Sleeper
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.silence import SILENCE, Absence
 from pricewatch.engine.state import ActiveRule, Alarm, Standing, Transition
 from pricewatch.engine.timers import Agenda
+from pricewatch.rules.base import Feature
 from pricewatch.rules.composite import Composite
 from pricewatch.rules.lifecycle import ARMED, NEW, rest
 
@@ -122,6 +124,9 @@ class Roster:
         group = GroupIndex(when, parts) if isinstance(when, Composite) else None
         index = market.index(when.needs(), after) if group is None else group
         instance = Instance(standing, active.id.bytes, market.market.id, index, state)
+        policy = active.rule.policy
+        if policy.silence:
+            market.absences[instance] = Absence(instance, market.index(Feature(SILENCE, policy.silence), after))
         if group is not None:
             market.roots.add(instance)
             group.probes = tuple(
@@ -131,7 +136,7 @@ class Roster:
         if standing.hold is not None:
             instance.state = rest(state)
             _forget_parts(instance)
-        for sleeper in sleepers(instance):
+        for sleeper in sleepers(instance, market):
             sleeper.index.members.add(sleeper)
             if standing.hold is None:
                 market.add_fresh(sleeper)
@@ -157,8 +162,10 @@ class Roster:
     def _unbind(self, instances: Iterable[Instance]) -> None:
         for instance in instances:
             market = self._markets[instance.market]
+            asleep = sleepers(instance, market)
             market.roots.discard(instance)
-            for sleeper in sleepers(instance):
+            market.absences.pop(instance, None)
+            for sleeper in asleep:
                 market.forget(sleeper)
                 sleeper.index.drop(sleeper)
                 if not sleeper.index.members and not isinstance(sleeper.index, GroupIndex):
@@ -210,14 +217,16 @@ class Roster:
         for instance in instances:
             if held is not None or instance.state.phase is Phase.PAUSED:
                 self._set(instance, rest(instance.state), seen)
-                for sleeper in sleepers(instance):
-                    self._markets[instance.market].add_fresh(sleeper)
+                market = self._markets[instance.market]
+                for sleeper in sleepers(instance, market):
+                    market.add_fresh(sleeper)
 
     def _rest(self, instances: Iterable[Instance], seen: int) -> None:
         for instance in instances:
             self._set(instance, rest(instance.state), seen)
-            for sleeper in sleepers(instance):
-                self._markets[instance.market].forget(sleeper)
+            market = self._markets[instance.market]
+            for sleeper in sleepers(instance, market):
+                market.forget(sleeper)
                 sleeper.index.place(sleeper)
 
     def _set(self, instance: Instance, state: RuleState, seen: int) -> None:
@@ -252,9 +261,11 @@ class Roster:
         alarm.due_seen = 0
 
 
-def sleepers(instance: Instance) -> tuple[Sleeper, ...]:
-    """A rule on a market, and the members of its group before it."""
-    return (*instance.index.probes, instance) if isinstance(instance.index, GroupIndex) else (instance,)
+def sleepers(instance: Instance, market: MarketState) -> tuple[Sleeper, ...]:
+    """A rule on a market, the members of its group before it, and what waits for silence behind it."""
+    members = instance.index.probes if isinstance(instance.index, GroupIndex) else ()
+    absence = market.absences.get(instance)
+    return (*members, instance) if absence is None else (*members, instance, absence)
 
 
 def _forget_parts(instance: Instance) -> bool:

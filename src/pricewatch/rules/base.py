@@ -44,7 +44,16 @@ OUTSIDE = Feature("outside")
 
 
 SPREAD = Feature("spread")
-"""How far bid and ask are apart, in per cent of their middle: the one number that quotes move, and trades do not."""
+"""How far bid and ask are apart, in per cent of their middle."""
+
+
+MID = Feature("mid")
+BID = Feature("bid")
+ASK = Feature("ask")
+QUOTED = (SPREAD, MID, BID, ASK)
+"""What quotes move, and trades do not."""
+PRICES = (PRICE, MID, BID, ASK)
+"""Numbers that are prices: evidence has them as decimal text."""
 
 
 class Condition(Protocol):

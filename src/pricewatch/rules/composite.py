@@ -157,8 +157,6 @@ def member(document: Document, back: Back, field: str) -> Condition:
     try:
         return document.build(back)
     except Invalid as exc:
-        if not exc.field.startswith(WHEN):
-            raise
         raise Invalid(field + exc.field.removeprefix(WHEN), exc.problem) from exc
 
 

@@ -14,7 +14,7 @@ from pricewatch.domain.market import Market
 from pricewatch.rules.base import Condition
 from pricewatch.rules.composite import check_size
 from pricewatch.rules.numbers import shown
-from pricewatch.rules.policy import Policy, PolicyDocument, back, build
+from pricewatch.rules.policy import NodataDocument, Policy, PolicyDocument, back, build
 from pricewatch.rules.quiet import QuietDocument
 from pricewatch.rules.registry import KINDS, ConditionDocument
 
@@ -23,7 +23,11 @@ LARGEST_DOCUMENT = 65_536
 SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
 VENUE = re.compile(r"[a-z0-9_-]{1,32}")
 
-_OBJECTS: dict[str, type[msgspec.Struct]] = {"$.policy": PolicyDocument, "$.policy.quiet": QuietDocument}
+_OBJECTS: dict[str, type[msgspec.Struct]] = {
+    "$.policy": PolicyDocument,
+    "$.policy.quiet": QuietDocument,
+    "$.policy.nodata": NodataDocument,
+}
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 

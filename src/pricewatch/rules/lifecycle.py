@@ -33,7 +33,7 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 Step = tuple[RuleState, Direction | None]
 
-_LASTING = (Phase.FIRING, Phase.EXPIRED)
+_LASTING = (Phase.FIRING, Phase.NODATA, Phase.EXPIRED)
 SILENCED = (Phase.PAUSED, Phase.EXPIRED)
 """Phases in which no sample matters."""
 
@@ -49,6 +49,8 @@ def step(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Ste
         return _begin(state, policy, now) if verdict.begins else (state, None)
     if state.phase is Phase.PENDING:
         return (state, None) if verdict.holds else (_idle(state, policy), None)
+    if state.phase is Phase.NODATA:
+        return _heard(state, policy, verdict)
     if state.phase is Phase.FIRING and verdict.cleared:
         told = policy.clear_signal and not state.silent
         return _idle(state, policy), Direction.CLEARED if told else None
@@ -60,6 +62,29 @@ def expire(state: RuleState, policy: Policy, *, holds: bool) -> Step:
     if not holds:
         return _idle(state, policy), None
     return _fire(state, policy, state.due_at)
+
+
+def fall_silent(state: RuleState, policy: Policy, now: Moment) -> Step:
+    """Nothing was traded for `policy.silence`: by its policy the rule fires, or has ended."""
+    if not state.armed or state.phase in SILENCED:
+        return state, None
+    if policy.silence_fires:
+        if state.phase in (Phase.FIRING, Phase.NODATA):
+            return state, None
+        fired, direction = _fire(msgspec.structs.replace(state, since=now.at - policy.silence), policy, now.at)
+        if direction is Direction.FIRED:
+            fired = msgspec.structs.replace(fired, phase=Phase.NODATA)
+        return fired, direction
+    if state.phase is Phase.FIRING:
+        return _idle(state, policy), Direction.CLEARED if policy.clear_signal and not state.silent else None
+    return (_idle(state, policy), None) if state.phase is Phase.PENDING else (state, None)
+
+
+def _heard(state: RuleState, policy: Policy, verdict: Verdict) -> Step:
+    """After a silence that fired: it goes on firing if its condition holds, else that was its end."""
+    if verdict.holds:
+        return msgspec.structs.replace(state, phase=Phase.FIRING), None
+    return _idle(state, policy), Direction.CLEARED if policy.clear_signal else None
 
 
 def rest(state: RuleState) -> RuleState:

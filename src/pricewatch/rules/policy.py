@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pricewatch.domain.errors import Invalid
-from pricewatch.domain.time import DAY, parse_instant, parse_span
+from pricewatch.domain.time import DAY, SECOND, parse_instant, parse_span
 from pricewatch.rules.numbers import Number, percent, positive, shown
 from pricewatch.rules.quiet import Quiet, QuietDocument
 
@@ -20,6 +20,16 @@ MOST_PER_HOUR = 1_000
 """So many fires within one hour on one market are no information any more."""
 
 Severity = Literal["info", "warning", "critical"]
+
+
+class NodataDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`{"after": "5m", "then": "fire"}`."""
+
+    after: Annotated[str, msgspec.Meta(description="How long without a trade, from '1s' to '24h'.")]
+    then: Annotated[
+        Literal["ok", "fire", "keep"],
+        msgspec.Meta(description="'ok': it ends; 'fire': it fires, until a trade says otherwise; 'keep': nothing."),
+    ] = "fire"
 
 
 class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,6 +79,9 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     warn: Annotated[
         str, msgspec.Meta(description="How long before it expires a signal says so, e.g. '24h'; '0s' for not at all.")
     ] = "24h"
+    nodata: Annotated[
+        NodataDocument | None, msgspec.Meta(description="What it means when nothing is traded for some time.")
+    ] = None
     quiet: Annotated[
         QuietDocument | None,
         msgspec.Meta(description="Hours in which deliveries wait for their end; the feed never waits."),
@@ -95,6 +108,10 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     warn: int = 0
     """How long before that a signal says so; 0 for not at all."""
     quiet: Quiet | None = None
+    silence: int = 0
+    """After how long without a trade that means something; 0 for never."""
+    silence_fires: bool = False
+    """It means that the rule fires; otherwise that it has ended."""
 
     def judges_as(self, other: Policy) -> bool:
         """Whether both make the same signals: they differ at most in who is told, when, and how loudly."""
@@ -150,6 +167,15 @@ def back(document: PolicyDocument, *, percents: bool) -> Back:
     return Back(fraction=width / 100)
 
 
+def _silence(document: NodataDocument | None) -> int:
+    if document is None:
+        return 0
+    after = parse_span(document.after, field="$.policy.nodata.after")
+    if not SECOND <= after <= DAY:
+        raise Invalid("$.policy.nodata.after", f"{shown(document.after)} must be from '1s' to '24h'")
+    return 0 if document.then == "keep" else after
+
+
 def _fires(written: int | str) -> int:
     if isinstance(written, int):
         return written
@@ -187,4 +213,6 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         expires=0 if document.expires is None else parse_instant(document.expires, field="$.policy.expires"),
         warn=span(document.warn, "$.policy.warn") if document.expires else 0,
         quiet=None if document.quiet is None else document.quiet.build(),
+        silence=_silence(document.nodata),
+        silence_fires=document.nodata is not None and document.nodata.then == "fire",
     )

@@ -14,6 +14,7 @@ from pricewatch.rules.conditions.group import AndDocument, NotDocument, OrDocume
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
 from pricewatch.rules.conditions.sequence import ThenDocument
 from pricewatch.rules.conditions.spread import SpreadDocument
+from pricewatch.rules.conditions.stale import StaleDocument
 from pricewatch.rules.conditions.trailing import TrailingDocument
 from pricewatch.rules.conditions.volatility import VolatilityDocument
 from pricewatch.rules.conditions.volume import VolumeDocument
@@ -31,6 +32,7 @@ ConditionDocument = (
     | OrDocument
     | OutsideBandDocument
     | SpreadDocument
+    | StaleDocument
     | ThenDocument
     | TrailingDocument
     | VolatilityDocument
@@ -53,6 +55,7 @@ KINDS = (
     "or",
     "outside_band",
     "spread",
+    "stale",
     "then",
     "trailing",
     "volatility",
