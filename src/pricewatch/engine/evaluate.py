@@ -235,9 +235,9 @@ class Engine:
         bar.trade(price, trade.size)
         if ensemble is None:
             return NAN
-        score = ensemble.score(price)
-        ensemble.learn(price)
-        bar.score = max(bar.score, score)  # NaN does not replace it
+        score = ensemble.take(price)
+        if score > bar.score:  # noqa: PLR1730 - NaN is not, and a call costs more
+            bar.score = score
         return score
 
     def _evaluate(
