@@ -1,0 +1,158 @@
+"""Bands that cover what they say: the market's own scaled moves, their quantile steered by what was missed.
+
+I. Gibbs and E. Candes, Adaptive Conformal Inference Under Distribution Shift, NeurIPS 2021.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Sequence
+
+LEVELS = (0.80, 0.95, 0.99)
+"""Nominal coverages."""
+PACE = 0.005
+"""How far one outcome moves the level asked for."""
+WINDOW = 1_000
+"""Scaled moves whose quantile is taken."""
+LAST = 500
+"""Outcomes the observed coverage is over."""
+FEWEST = 20
+"""Scaled moves before their quantile is used; until then `FIRST` is."""
+FIRST = (0.8, 1.2, 1.6)
+"""Half-widths assumed of a new market, in expected ranges: those of a random walk, rounded up."""
+BEYOND = 1.5
+"""The half-width, in largest scaled moves, where the level asked for has no quantile."""
+CLIP = 50.0
+"""A scaled move beyond this many expected ranges counts as this many."""
+PARTS = 12
+"""A horizon's bands are followed up this many times within it; neighbours would say the same again."""
+
+
+class HorizonBand:
+    """The bands of one horizon, a fixed number of bars ahead, at every level of `LEVELS`.
+
+    All numbers are logarithms of prices. `step` first settles the band that was about this close, then issues one.
+    """
+
+    __slots__ = (
+        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_pace", "_pending", "_root", "_steps", "horizon", "settled",
+        "stride",
+    )  # fmt: skip
+
+    def __init__(self, horizon: int) -> None:
+        """`horizon` in bars."""
+        self.horizon = horizon
+        self.stride = max(1, horizon // PARTS)
+        self.settled = 0
+        """Bands whose outcome is known."""
+        self._root = math.sqrt(horizon)
+        self._pace = PACE * self.stride / horizon
+        self._steps = 0
+        self._alphas = [1.0 - level for level in LEVELS]
+        self._moves = array("f")
+        self._order = array("f")
+        self._pending: deque[tuple[int, float, float, float, float, float]] = deque()
+        """Bar it is about, centre, expected size, half-widths."""
+        self._outcomes: deque[int] = deque(maxlen=LAST)
+        """A bit a level: whether it missed."""
+        self._misses = [0] * len(LEVELS)
+
+    def halves(self, sigma: float) -> tuple[float, float, float]:
+        """Half-widths of bands issued now, where a bar is expected to range over `sigma`."""
+        size = sigma * self._root
+        order, count = self._order, len(self._order)
+        if count < FEWEST:
+            low, middle, high = FIRST
+            return size * low, size * middle, size * high
+        found = []
+        for alpha in self._alphas:
+            place = math.ceil((1.0 - alpha) * (count + 1)) - 1
+            if alpha <= 0.0 or place >= count:
+                found.append(size * order[-1] * BEYOND)
+            else:
+                found.append(size * order[place] if place >= 0 else 0.0)
+        low, middle, high = found
+        middle = max(low, middle)  # levels are steered apart: a wider one must not be narrower for it
+        return low, middle, max(middle, high)
+
+    def step(self, log: float, sigma: float) -> int | None:
+        """The next close and the range expected of bars after it; which levels missed, a bit each, if one was due."""
+        self._steps += 1
+        missed = None
+        pending = self._pending
+        if pending and pending[0][0] <= self._steps:
+            missed = self._settle(log)
+        if self._steps % self.stride == 0:
+            pending.append((self._steps + self.horizon, log, sigma * self._root, *self.halves(sigma)))
+        return missed
+
+    def _settle(self, log: float) -> int:
+        _, centre, size, *halves = self._pending.popleft()
+        move = abs(log - centre)
+        missed = 0
+        for place, (half, level) in enumerate(zip(halves, LEVELS, strict=True)):
+            miss = move > half
+            missed |= miss << place
+            self._alphas[place] += self._pace * (1.0 - level - miss)
+        self.settled += 1
+        outcomes, misses = self._outcomes, self._misses
+        if len(outcomes) == LAST:
+            for place in range(len(LEVELS)):
+                misses[place] -= outcomes[0] >> place & 1
+        outcomes.append(missed)
+        for place in range(len(LEVELS)):
+            misses[place] += missed >> place & 1
+        moves, order = self._moves, self._order
+        moves.append(min(move / size, CLIP))
+        insort(order, moves[-1])
+        if len(moves) > WINDOW:
+            del order[bisect_left(order, moves.pop(0))]
+        return missed
+
+    def coverage(self, place: int) -> float | None:
+        """Share of the last `LAST` outcomes within the band of `LEVELS[place]`; None before the first."""
+        count = len(self._outcomes)
+        return 1.0 - self._misses[place] / count if count else None
+
+    @property
+    def counted(self) -> int:
+        """How many outcomes `coverage` is over."""
+        return len(self._outcomes)
+
+    def due(self, ahead: int) -> tuple[float, float, float, float] | None:
+        """The band about the bar `ahead` of the last one, or the next one after it: centre and half-widths."""
+        target = self._steps + ahead
+        for about, centre, _, *halves in self._pending:
+            if about >= target:
+                low, middle, high = halves
+                return centre, low, middle, high
+        return None
+
+    def dump(self) -> list[float]:
+        """Everything as finite numbers; scaled moves are single precision."""
+        pending = [number for one in self._pending for number in one]
+        head = [self._steps, self.settled, *self._alphas, len(self._pending), len(self._outcomes)]
+        return [*head, *pending, *self._outcomes, *self._moves]
+
+    def load(self, numbers: Sequence[float]) -> None:
+        """Restore a dump exactly. Raises `ValueError` for anything else."""
+        if len(numbers) < 7:
+            raise ValueError(f"not a band's state: {len(numbers)} numbers")
+        steps, settled, *alphas, waiting, known = numbers[:7]
+        first, second = 7 + 6 * int(waiting), 7 + 6 * int(waiting) + int(known)
+        if len(numbers) < second or len(numbers) > second + WINDOW:
+            raise ValueError(f"not a band's state: {len(numbers)} numbers")
+        self._steps, self.settled, self._alphas = int(steps), int(settled), list(alphas)
+        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(7, first, 6))
+        self._outcomes = deque((int(number) for number in numbers[first:second]), maxlen=LAST)
+        self._misses = [sum(one >> place & 1 for one in self._outcomes) for place in range(len(LEVELS))]
+        self._moves = array("f", numbers[second:])
+        self._order = array("f", sorted(self._moves))
+
+
+def _pending(numbers: Sequence[float]) -> tuple[int, float, float, float, float, float]:
+    about, centre, size, low, middle, high = numbers
+    return int(about), centre, size, low, middle, high
