@@ -36,6 +36,11 @@ class Shape(NamedTuple):
     volume: float
 
 
+def is_bar(bar: Shape) -> bool:
+    """Whether its numbers are those of a bar: finite, above nought, in their order."""
+    return 0.0 < bar.low <= bar.close <= bar.high < math.inf and 0.0 <= bar.volume < math.inf and bar.step > 0
+
+
 class Row(NamedTuple):
     """One closed bar beside what was usual before it. Nothing of the bar itself is in what was usual."""
 
@@ -62,6 +67,8 @@ class Row(NamedTuple):
     """The same by the slow mean."""
     usual: float
     """The volume expected of this bar; 0 while none is known."""
+    level: float
+    """The range that bars in this hour had over the last days."""
 
 
 class FeatureStream:
@@ -95,9 +102,7 @@ class FeatureStream:
         return self._volumes > SETTLED
 
     def look(self, bar: Shape) -> Row:
-        """What a bar says. Raises `ValueError` for one whose numbers are not those of a bar."""
-        if not (0.0 < bar.low <= bar.close <= bar.high < math.inf and 0.0 <= bar.volume < math.inf):
-            raise ValueError(f"no bar: low {bar.low!r}, close {bar.close!r}, high {bar.high!r}, volume {bar.volume!r}")
+        """What a bar says, one for which `is_bar` holds."""
         hour = bar.at % _DAY // _HOUR
         closes, log = self._closes, math.log(bar.close)
         if closes:
@@ -113,7 +118,7 @@ class FeatureStream:
         sigma, slow = self.volatility.expect(hour)
         return Row(
             bar.at, bar.step, hour, bar.close, log, move, short, long, math.log(high / low), bar.volume,
-            sigma, slow, self._usual,
+            sigma, slow, self._usual, self.volatility.usual(hour),
         )  # fmt: skip
 
     def learn(self, row: Row) -> None:

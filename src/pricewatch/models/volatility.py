@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 
 POWER = 1.5
-"""Ranges are averaged to this power (`learn` writes it as a root): between the mean (1), deaf to bursts, and the variance (2), ruled by single ones."""
+"""Ranges are averaged to this power: between the mean (1), deaf to bursts, and the variance (2), ruled by single ones.
+
+`learn` writes it as a root."""
 FAST, SLOW = 0.5 ** (1 / 10), 0.5 ** (1 / 120)
 """Half-lives of 10 and 120 bars: what happens now, and what it comes back to."""
 CAP = 10.0
@@ -20,7 +22,7 @@ OWN = 200
 MOVES = 0.6
 """Share of the moves between closes, beside the ranges; where a venue prints few trades a bar, ranges say little."""
 STRETCH = 1.6
-"""A move counts as a range this many times its size: for a random walk ranges are that much larger, or a little more."""
+"""A move counts as a range this many times its size: for a random walk ranges are a little more than that."""
 WHOLE = 0.002
 """Weight of the newest range in the level that hours are compared with."""
 CLIP = 6.0
@@ -52,6 +54,10 @@ class Volatility:
         """
         season = self.season(hour)
         return max(LEAST, self._now * season), max(LEAST, self._calm * season)
+
+    def usual(self, hour: int) -> float:
+        """The range a bar in that hour has had over the last days: what the market was like, not what it is like."""
+        return max(LEAST, self._level * self.season(hour))
 
     def season(self, hour: int) -> float:
         """That hour's range beside the whole day's."""

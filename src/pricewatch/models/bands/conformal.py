@@ -11,6 +11,8 @@ from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
 
+import msgspec
+
 LEVELS = (0.80, 0.95, 0.99)
 """Nominal coverages."""
 PACE = 0.005
@@ -29,6 +31,14 @@ CLIP = 50.0
 """A scaled move beyond this many expected ranges counts as this many."""
 PARTS = 12
 """A horizon's bands are followed up this many times within it; neighbours would say the same again."""
+_ENCODE = msgspec.msgpack.Encoder().encode
+_STATE = msgspec.msgpack.Decoder(tuple[list[float], bytes, bytes])
+
+
+Halves = tuple[float, float, float]
+"""Half-widths, by level."""
+Pending = tuple[int, float, float, float, float, float]
+"""Bar it is about, centre, expected size, half-widths."""
 
 
 class HorizonBand:
@@ -38,8 +48,8 @@ class HorizonBand:
     """
 
     __slots__ = (
-        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_pace", "_pending", "_root", "_steps", "horizon", "settled",
-        "stride",
+        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_pace", "_pending", "_root", "_steps", "horizon",
+        "settled", "stride",
     )  # fmt: skip
 
     def __init__(self, horizon: int) -> None:
@@ -50,17 +60,17 @@ class HorizonBand:
         """Bands whose outcome is known."""
         self._root = math.sqrt(horizon)
         self._pace = PACE * self.stride / horizon
+        """Bands that overlap are missed together: all that do so move the level as much as a single one."""
         self._steps = 0
         self._alphas = [1.0 - level for level in LEVELS]
         self._moves = array("f")
         self._order = array("f")
-        self._pending: deque[tuple[int, float, float, float, float, float]] = deque()
-        """Bar it is about, centre, expected size, half-widths."""
+        self._pending: deque[Pending] = deque()
         self._outcomes: deque[int] = deque(maxlen=LAST)
         """A bit a level: whether it missed."""
         self._misses = [0] * len(LEVELS)
 
-    def halves(self, sigma: float) -> tuple[float, float, float]:
+    def halves(self, sigma: float) -> Halves:
         """Half-widths of bands issued now, where a bar is expected to range over `sigma`."""
         size = sigma * self._root
         order, count = self._order, len(self._order)
@@ -131,28 +141,27 @@ class HorizonBand:
                 return centre, low, middle, high
         return None
 
-    def dump(self) -> list[float]:
-        """Everything as finite numbers; scaled moves are single precision."""
-        pending = [number for one in self._pending for number in one]
-        head = [self._steps, self.settled, *self._alphas, len(self._pending), len(self._outcomes)]
-        return [*head, *pending, *self._outcomes, *self._moves]
+    def dump(self) -> bytes:
+        """The whole state: numbers, outcomes, scaled moves in single precision."""
+        head = [self._steps, self.settled, *self._alphas, *(number for one in self._pending for number in one)]
+        return _ENCODE([[float(number) for number in head], bytes(self._outcomes), self._moves.tobytes()])
 
-    def load(self, numbers: Sequence[float]) -> None:
-        """Restore a dump exactly. Raises `ValueError` for anything else."""
-        if len(numbers) < 7:
-            raise ValueError(f"not a band's state: {len(numbers)} numbers")
-        steps, settled, *alphas, waiting, known = numbers[:7]
-        first, second = 7 + 6 * int(waiting), 7 + 6 * int(waiting) + int(known)
-        if len(numbers) < second or len(numbers) > second + WINDOW:
-            raise ValueError(f"not a band's state: {len(numbers)} numbers")
-        self._steps, self.settled, self._alphas = int(steps), int(settled), list(alphas)
-        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(7, first, 6))
-        self._outcomes = deque((int(number) for number in numbers[first:second]), maxlen=LAST)
-        self._misses = [sum(one >> place & 1 for one in self._outcomes) for place in range(len(LEVELS))]
-        self._moves = array("f", numbers[second:])
-        self._order = array("f", sorted(self._moves))
+    def load(self, payload: bytes) -> None:
+        """Go on exactly as the band of the same horizon that made the dump. Raises `ValueError` for anything else."""
+        numbers, outcomes, moves = _STATE.decode(payload)
+        if len(numbers) < 5 or (len(numbers) - 5) % 6 or len(outcomes) > LAST or len(moves) > 4 * WINDOW:
+            raise ValueError("not a band's state")
+        known = array("f")
+        known.frombytes(moves)
+        if not (all(map(math.isfinite, numbers)) and all(map(math.isfinite, known))):
+            raise ValueError("a band's state is finite")
+        self._steps, self.settled, self._alphas = int(numbers[0]), int(numbers[1]), numbers[2:5]
+        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(5, len(numbers), 6))
+        self._outcomes = deque(outcomes, maxlen=LAST)
+        self._misses = [sum(one >> place & 1 for one in outcomes) for place in range(len(LEVELS))]
+        self._moves, self._order = known, array("f", sorted(known))
 
 
-def _pending(numbers: Sequence[float]) -> tuple[int, float, float, float, float, float]:
+def _pending(numbers: Sequence[float]) -> Pending:
     about, centre, size, low, middle, high = numbers
     return int(about), centre, size, low, middle, high

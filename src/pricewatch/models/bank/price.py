@@ -73,7 +73,7 @@ class PriceBank(AnomalyDetector):
         logarithms = list(map(math.log, look.sizes))
         ranks = self._tails.ranks(logarithms)
         rarity = max(ranks)
-        return Judgement(look, logarithms, ranks, rarity if rarity > 0.0 else 0.0)
+        return Judgement(look, logarithms, ranks, max(0.0, rarity))
 
     def learn(self, judgement: Judgement) -> None:
         """Take in what `look` said of a bar."""
@@ -90,4 +90,3 @@ class PriceBank(AnomalyDetector):
             raise ValueError(f"not a bank's state: {len(parts)} parts")
         self._scores.load(parts[0])
         self._tails.load(parts[1:])
-
