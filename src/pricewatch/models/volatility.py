@@ -96,7 +96,7 @@ class Volatility:
             self._visits[hour] = min(self._visits[hour] + 1, OWN)
         visits = self._visits[hour]
         bars = self._bars[hour]
-        if visits < OWN or not bars:
+        if visits < OWN:
             bars = self._bars[hour] = bars + 1
         self._ratios[hour] += (ratio - self._ratios[hour]) / bars
 

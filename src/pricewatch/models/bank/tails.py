@@ -106,25 +106,22 @@ class TailBank(AnomalyDetector):
             self._wait = min(LATEST, max(SOONEST, self._count // 20))
             if self._weight >= MEMORY:
                 self._weight /= 2.0
-                self._tops = [top[1::2] for top in self._tops]
+                self._tops = [top[1::2] or top for top in self._tops]
             for place in range(len(self._tops)):
                 self._fit(place)
 
     def _keep(self, place: int, size: float) -> None:
         top = self._tops[place]
         insort(top, min(size, self._limits[place]))
-        room = int(SHARE * self._weight) + 1
-        if len(top) > room and len(top) > FEWEST:
+        if len(top) > max(FEWEST, int(SHARE * self._weight) + 1):
             del top[0]
         if size > self._edges[place] or len(top) <= FEWEST:
             self._fit(place)
-        elif len(top) >= room:
+        else:
             self._gates[place] = top[0]
 
     def _fit(self, place: int) -> None:
         top = self._tops[place]
-        if not top:
-            return
         beyond = min(max(1, int(EDGE * self._weight)), len(top) - 1)
         edge = top[-beyond - 1]
         tail = top[len(top) - beyond :]
