@@ -9,8 +9,8 @@ POWER = 1.5
 """Ranges are averaged to this power: between the mean (1), deaf to bursts, and the variance (2), ruled by single ones.
 
 `learn` writes it as a root."""
-FAST, SLOW = 0.5 ** (1 / 10), 0.5 ** (1 / 120)
-"""Half-lives of 10 and 120 bars: what happens now, and what it comes back to."""
+FAST, SLOW = 0.5 ** (1 / 8), 0.5 ** (1 / 100)
+"""Half-lives of 8 and 100 bars: what happens now, and what it comes back to."""
 CAP = 10.0
 """Ranges beyond this many usual ones are learned as if they were this many, once `SETTLED` bars were seen."""
 SETTLED = 20

@@ -15,8 +15,9 @@ import msgspec
 
 LEVELS = (0.80, 0.95, 0.99)
 """Nominal coverages."""
-PACE = 0.005
-"""How far one outcome moves the level asked for."""
+PACES = (0.010, 0.0085, 0.002)
+"""How far one outcome moves the level asked for: fast enough that no 500 in a row are far off, but where misses are
+rare no faster than the share of them, or each would throw the band about."""
 WINDOW = 1_000
 """Scaled moves whose quantile is taken."""
 LAST = 500
@@ -48,7 +49,7 @@ class HorizonBand:
     """
 
     __slots__ = (
-        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_pace", "_pending", "_root", "_steps", "horizon",
+        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_paces", "_pending", "_root", "_steps", "horizon",
         "settled", "stride",
     )  # fmt: skip
 
@@ -59,7 +60,7 @@ class HorizonBand:
         self.settled = 0
         """Bands whose outcome is known."""
         self._root = math.sqrt(horizon)
-        self._pace = PACE * self.stride / horizon
+        self._paces = [pace * self.stride / horizon for pace in PACES]
         """Bands that overlap are missed together: all that do so move the level as much as a single one."""
         self._steps = 0
         self._alphas = [1.0 - level for level in LEVELS]
@@ -103,10 +104,10 @@ class HorizonBand:
         _, centre, size, *halves = self._pending.popleft()
         move = abs(log - centre)
         missed = 0
-        for place, (half, level) in enumerate(zip(halves, LEVELS, strict=True)):
+        for place, (half, level, pace) in enumerate(zip(halves, LEVELS, self._paces, strict=True)):
             miss = move > half
             missed |= miss << place
-            self._alphas[place] += self._pace * (1.0 - level - miss)
+            self._alphas[place] += pace * (1.0 - level - miss)
         self.settled += 1
         outcomes, misses = self._outcomes, self._misses
         if len(outcomes) == LAST:
