@@ -10,9 +10,10 @@ from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
-from pricewatch.appraisal.events import WARM, Event, inject
+from pricewatch.appraisal.events import DRIFT, WARM, Event, inject
 from pricewatch.appraisal.rivals import BANK, RIVALS, STATED, bank
 from pricewatch.appraisal.series import Series
+from pricewatch.domain.errors import Invalid
 from pricewatch.domain.time import HOUR
 
 DAY_BARS = 1_440
@@ -25,6 +26,9 @@ PAUSE = 30
 """Bars after an alarm without another one; the same for every detector."""
 ENOUGH = 60
 """Events a series at least: it is run with so many seeds."""
+
+LEAST = 2 * WARM + DRIFT.bars
+"""Bars a series has at least."""
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how many are, of how many."""
@@ -117,6 +121,14 @@ def stated_alarms(rates: Sequence[float], rate: float) -> list[int]:
     return [
         place for place, (before, now) in enumerate(pairwise(rates), start=1) if now <= rate < before and place >= WARM
     ]
+
+
+def fitting(series: Sequence[Series]) -> list[Series]:
+    """Those with bars of up to an hour, long enough to have events in. Raises `Invalid` where there is none."""
+    found = [one for one in series if one.step <= HOUR and len(one.bars) >= LEAST]
+    if not found:
+        raise Invalid("FILES", f"no series of minutes or hours with {LEAST} bars; give candle files of shorter bars")
+    return found
 
 
 def appraise(series: Sequence[Series], *, workers: int, progress: Progress) -> Appraisal:
