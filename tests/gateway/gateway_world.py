@@ -17,7 +17,8 @@ from pricewatch.domain.account import Account, Role
 from pricewatch.domain.market import Candle, Market, Quote, Trade
 from pricewatch.domain.model import Forecast
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.journal import Change, Claim
 from pricewatch.ports.ticks import Listing, Mark, Sequenced
@@ -41,6 +42,8 @@ QUICK = GatewaySettings(
     retry_pause=0.05,
     catalog_interval=0.1,
     close_timeout=0.5,
+    password_memory=64,
+    password_rounds=1,
     reconnect_spread=0.1,
 )
 
@@ -124,6 +127,7 @@ class World:
         shelf: Any = self.shelf
         keepers = Keepers(
             accounts=self.store.accounts,
+            records=self.store.records,
             rules=self.store.rules,
             changes=self,
             feed=self.store.journal,

@@ -32,7 +32,8 @@ from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
@@ -167,6 +168,7 @@ class Assembly:
             self.settings.gateway,
             Keepers(
                 accounts=store.accounts,
+                records=store.records,
                 rules=store.rules,
                 changes=changes,
                 feed=store.feed,
@@ -183,6 +185,7 @@ class Assembly:
             parse_rule=parse,
             parts=self.parts,
             states=self._states,
+            redis=self.settings.bus.url.get_secret_value(),
         )
         self._tapes.add(gateway)
         return gateway

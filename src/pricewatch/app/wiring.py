@@ -16,6 +16,7 @@ from pricewatch.domain.errors import NotFound
 from pricewatch.ingest.instruments import Lists
 from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.records import Records
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
@@ -31,6 +32,7 @@ from pricewatch.store.migrate import migrate
 from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
+from pricewatch.store.records import postgres_records
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -60,6 +62,7 @@ class Store:
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
+    records: Records
     outbox: PostgresOutbox
     feed: PostgresFeedLog
 
@@ -104,6 +107,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),
         accounts=PostgresAccounts(database, clock),
+        records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
     )

@@ -8,9 +8,11 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.dossiers import erase, export
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
 from pricewatch.cli.output import ExitCode, complain
+from pricewatch.cli.passwords import change, password
 from pricewatch.cli.past import backfill, import_
 from pricewatch.cli.people import user
 from pricewatch.cli.rules import rules
@@ -49,6 +51,8 @@ app = App(
 for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
     app.command(command)
 app.command(import_, name="import")
+for about in (password, change, export, erase):
+    user.command(about)
 for group in (config, evaluate, rules, user):
     app.command(group)
 

@@ -254,9 +254,9 @@ class Engine:
         bar.trade(price, trade.size)
         if ensemble is None:
             return NAN
-        score = ensemble.score(price)
-        ensemble.learn(price)
-        bar.score = max(bar.score, score)  # NaN does not replace it
+        score = ensemble.take(price)
+        if score > bar.score:  # NaN is not
+            bar.score = score
         return score
 
     def _evaluate(

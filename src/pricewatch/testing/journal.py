@@ -15,6 +15,7 @@ from pricewatch.ports.journal import Change, Claim, FeedHead
 from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.outbox import MemoryOutbox
+from pricewatch.testing.records import memory_records
 from pricewatch.testing.rules import MemoryRuleBook
 
 
@@ -153,3 +154,4 @@ class MemoryStore:
         self.rules = MemoryRuleBook(self.clock, self.accounts, batch=batch)
         self.outbox = MemoryOutbox(self.clock)
         self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox)
+        self.records = memory_records(self.clock, self.accounts, self.rules)
