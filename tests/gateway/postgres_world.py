@@ -126,6 +126,7 @@ async def house(url: str, settings: GatewaySettings = GENEROUS) -> AsyncIterator
             choices=store.choices,
             market_changes=nothing,
             system=store.system,
+            consumers=store.consumers,
         )
         gateway = Gateway(settings, keepers, clock=clock, parse_rule=parse, parts=[nothing])
         task = group.create_task(gateway.run())

@@ -46,6 +46,7 @@ from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
 from pricewatch.store.audit import Auditor
+from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -176,10 +177,13 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                registry=store.registry,
+                desk=Desk(store.registry, store.artefacts, self.clock),
                 choices=store.choices,
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -283,9 +287,10 @@ class Assembly:
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
         auditor = self._auditor()
-        self.add_parts(store.ticks, store.maintenance, auditor)
+        self.add_parts(store.ticks, store.maintenance, store.retention, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("retention", store.retention.run())
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
@@ -318,6 +323,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

@@ -11,6 +11,7 @@ from pricewatch import __version__
 from pricewatch.cli.dossiers import erase, export
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
+from pricewatch.cli.models import models
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.passwords import change, password
 from pricewatch.cli.past import backfill, import_
@@ -53,7 +54,7 @@ for command in (run, demo, check, migrate, watch, markets, simulate, replay, rec
 app.command(import_, name="import")
 for about in (password, change, export, erase):
     user.command(about)
-for group in (config, evaluate, rules, user):
+for group in (config, evaluate, models, rules, user):
     app.command(group)
 
 

@@ -255,7 +255,7 @@ class Engine:
         if ensemble is None:
             return NAN
         score = ensemble.take(price)
-        if score > bar.score:  # NaN is not
+        if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
             bar.score = score
         return score
 

@@ -114,6 +114,7 @@ def _reference(facts: dict[str, Any], state: MarketState, index: LevelIndex) -> 
 def _score(facts: dict[str, Any], state: MarketState) -> None:
     facts["score"] = facts.get("value")
     facts["parts"] = {} if state.ensemble is None else state.ensemble.parts()
+    facts["weights"] = {} if state.ensemble is None else state.ensemble.weights()
 
 
 def _band(facts: dict[str, Any], state: MarketState, at: int) -> None:
