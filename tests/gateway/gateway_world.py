@@ -27,6 +27,7 @@ from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.preview import MemoryPreviewDesk
 from pricewatch.testing.registry import MemoryArtefacts, MemoryRegistry
 from pricewatch.testing.ticks import MemoryGapLedger
 from pricewatch.training.promote import Desk
@@ -125,6 +126,7 @@ class World:
         self.choices = MemoryMarketBook()
         self.market_changes = 0
         self.engine = Engine()
+        self.previews = MemoryPreviewDesk(self.clock)
         self.changes = 0
         self.settings = settings
         self.claim: Claim | None = None
@@ -155,6 +157,7 @@ class World:
             market_changes=self,
             system=self.store.journal,
             consumers=self.store.consumers,
+            previews=self.previews,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

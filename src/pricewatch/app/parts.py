@@ -24,6 +24,7 @@ from pricewatch.app.links import (
     TapeInlet,
     TickInlet,
 )
+from pricewatch.app.previewing import desk
 from pricewatch.app.stages import Stages
 from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
@@ -111,6 +112,7 @@ class Assembly:
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
+        self.previews = desk(settings, store.url, clock)
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
@@ -184,6 +186,7 @@ class Assembly:
                 gaps=store.gaps,
                 system=store.system,
                 consumers=store.consumers,
+                previews=self.previews,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -215,6 +218,8 @@ class Assembly:
             self.add_parts(self.evaluation)
         if self.gateway is not None:
             stages.start("gateway", self.gateway.run())
+            self.add_parts(self.previews)
+            stages.start("previews", self.previews.run())
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""

@@ -35,8 +35,8 @@ from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
-from pricewatch.store.retention import Retention
 from pricewatch.store.registry import PostgresRegistry
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -49,6 +49,7 @@ log = structlog.get_logger(__name__)
 class Store:
     """Every keeper over one database. Nothing here has connected yet."""
 
+    url: str
     database: Database
     bulk: Database
     """The pool for long reads and writes of ticks."""
@@ -100,6 +101,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     history = PostgresHistory(bulk, catalog.steps)
     system = PostgresSystemFeed(database, clock)
     return Store(
+        url=url,
         database=database,
         bulk=bulk,
         commits=commits,

@@ -8,6 +8,7 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.backtest import backtest
 from pricewatch.cli.dossiers import erase, export
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
@@ -49,7 +50,7 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill, backtest):
     app.command(command)
 app.command(import_, name="import")
 for about in (password, change, export, erase):

@@ -17,8 +17,8 @@ from pricewatch.engine.evidence import Cause, signal
 from pricewatch.engine.index import NAN, Instance
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.settings import EngineSettings
-from pricewatch.engine.state import ActiveRule, Transition
-from pricewatch.engine.timers import Agenda
+from pricewatch.engine.state import ActiveRule, Rest, Transition
+from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
@@ -208,6 +208,15 @@ class Engine:
         market = self._markets.get(forecast.market)
         if market is not None:
             market.band = Band(forecast)
+
+    def rest(self, market_id: int) -> Rest | None:
+        """Between which prices, and before when, no trade changes a rule; None while one must see the next trade."""
+        market = self._markets[market_id]
+        if market.fresh or len(market.indexes) > 1:
+            return None
+        price = market.price
+        due = min((one.due_at for one in price.members if one.due_at), default=NEVER)
+        return Rest(price.down, price.up, due)
 
     # What a restart needs
 

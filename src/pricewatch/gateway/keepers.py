@@ -10,6 +10,7 @@ from pricewatch.ports.journal import FeedLog, SystemFeed
 from pricewatch.ports.markets import MarketBook, MarketChanges
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.outbox import Outbox
+from pricewatch.ports.preview import PreviewDesk
 from pricewatch.ports.records import Records
 from pricewatch.ports.registry import ModelDesk, Registry
 from pricewatch.ports.rules import RuleBook, RuleChanges
@@ -36,3 +37,4 @@ class Keepers:
     market_changes: MarketChanges
     system: SystemFeed
     consumers: Consumers
+    previews: PreviewDesk

@@ -35,6 +35,7 @@ from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.keys import Keys
 from pricewatch.gateway.rest.markets import Markets
 from pricewatch.gateway.rest.models import Models
+from pricewatch.gateway.rest.preview import Previews
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
@@ -96,6 +97,7 @@ class Routes:
             Keys(keepers.accounts, logins, ring, quotas, clock),
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
             Markets(board, keepers.history, keepers.models, clock),
+            Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
             Forecasts(keepers.registry, board, clock),
             Models(keepers.registry, keepers.desk, board),

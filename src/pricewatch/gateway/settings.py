@@ -79,6 +79,11 @@ class GatewaySettings(BaseModel):
     max_keys: int = Field(default=100, ge=0, description="API keys of one account, without the revoked ones.")
     max_watchlists: int = Field(default=200, ge=0, description="Watchlists of one account.")
 
+    preview_patience: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds a request waits for a preview on price levels before it is told to ask again.",
+    )
     handler_timeout: float = Field(default=15.0, gt=0, description="Seconds a REST request may take.")
     head_timeout: float = Field(default=15.0, gt=0, description="Seconds a connection may stay without a full request.")
     ready_timeout: float = Field(default=2.0, gt=0, description="Seconds the database may take to answer /readyz.")
