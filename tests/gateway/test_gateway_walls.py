@@ -17,8 +17,9 @@ BODIES: dict[str, Any] = {
     "/watchlists/{id}": {"name": "stolen", "symbols": []},
     "/signals/{id}/feedback": {"feedback": "noise"},
     "/users/{id}": {"role": "viewer"},
+    "/rules/{id}/snooze": {"for": "1h"},
 }
-OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions"}
+OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions", "previews"}
 """Kinds whose ids are of one account."""
 
 

@@ -14,7 +14,7 @@ from pricewatch.domain.watch import SYSTEM
 from pricewatch.engine.explain import Witness, explain
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, identifier, only
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, identifier, only
 from pricewatch.ports.journal import FeedLog
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.registry import Registry
@@ -30,7 +30,7 @@ class Explanations:
 
     def endpoints(self) -> list[Endpoint]:
         """Read only."""
-        return [Endpoint("GET", "/signals/{id}/explain", self.get)]
+        return [Endpoint("GET", "/signals/{id}/explain", self.get, docs=Docs(query=()))]
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
         """Whether it agrees with its evidence, what was compared, and what contributed how much."""

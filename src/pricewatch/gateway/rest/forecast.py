@@ -14,7 +14,7 @@ from pricewatch.domain.time import DAY, parse_span
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, only, required
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, only, required
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.registry import Registry
 from pricewatch.wire.models import OutlookDocument, outlook
@@ -43,9 +43,10 @@ class Forecasts:
 
     def endpoints(self) -> list[Endpoint]:
         """Read only."""
+        asked = ("horizon", "level", "kind")
         return [
-            Endpoint("GET", "/forecast/{symbol}", self.one),
-            Endpoint("GET", "/forecasts", self.many),
+            Endpoint("GET", "/forecast/{symbol}", self.one, docs=Docs(OutlookDocument, query=asked)),
+            Endpoint("GET", "/forecasts", self.many, docs=Docs(query=("symbols", *asked), also=(404,))),
         ]
 
     async def one(self, request: web.Request, _: Identity) -> web.Response:

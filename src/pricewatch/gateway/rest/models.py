@@ -15,7 +15,17 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import Denied, reply
-from pricewatch.gateway.rest.endpoint import Access, Endpoint, identifier, integer, json_body, limit, only, required
+from pricewatch.gateway.rest.endpoint import (
+    Access,
+    Docs,
+    Endpoint,
+    identifier,
+    integer,
+    json_body,
+    limit,
+    only,
+    required,
+)
 from pricewatch.ports.registry import ModelDesk, Registry
 from pricewatch.wire.models import BaselineDocument, baseline, event
 
@@ -23,11 +33,15 @@ KINDS = ("price", "range", "volume", "outlook")
 T = TypeVar("T")
 
 
-class _Promotion(msgspec.Struct, forbid_unknown_fields=True):
+class Promotion(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether it stays in use even when a refit does better."""
+
     pinned: bool = True
 
 
-class _RollBack(msgspec.Struct, forbid_unknown_fields=True):
+class RollBack(msgspec.Struct, forbid_unknown_fields=True):
+    """Of which market and kind to go back."""
+
     market: str
     kind: str
     pinned: bool = True
@@ -43,13 +57,16 @@ class Models:
 
     def endpoints(self) -> list[Endpoint]:
         """Fixed paths before those with a version in them."""
+        page, asked = Docs(optional=("market",)), ("market", "kind", "before", "limit")
         return [
-            Endpoint("GET", "/models", self.listing),
-            Endpoint("GET", "/models/history", self.history),
-            Endpoint("GET", "/models/compare", self.compare),
-            Endpoint("POST", "/models/rollback", self.rollback, Access.ADMIN),
-            Endpoint("GET", "/models/{version}", self.get),
-            Endpoint("POST", "/models/{version}/promote", self.promote, Access.ADMIN),
+            Endpoint("GET", "/models", self.listing, docs=page._replace(query=("in_use", *asked))),
+            Endpoint("GET", "/models/history", self.history, docs=page._replace(query=asked)),
+            Endpoint("GET", "/models/compare", self.compare, docs=Docs(query=("a", "b"), also=(404,))),
+            Endpoint(
+                "POST", "/models/rollback", self.rollback, Access.ADMIN, Docs(body=RollBack, query=(), also=(404,))
+            ),
+            Endpoint("GET", "/models/{version}", self.get, docs=Docs(BaselineDocument, query=())),
+            Endpoint("POST", "/models/{version}/promote", self.promote, Access.ADMIN, Docs(body=Promotion, query=())),
         ]
 
     async def listing(self, request: web.Request, _: Identity) -> web.Response:
@@ -91,14 +108,14 @@ class Models:
     async def promote(self, request: web.Request, who: Identity) -> web.Response:
         """Put a version in use. `{"pinned": false}` lets the next better refit replace it."""
         only(request)
-        wish = await _body(request, _Promotion, '{"pinned": true}') if request.can_read_body else _Promotion()
+        wish = await _body(request, Promotion, '{"pinned": true}') if request.can_read_body else Promotion()
         version = identifier(request, "version")
         return reply(await self._pointed(self._desk.promote(version, actor=who.account.name, pinned=wish.pinned)))
 
     async def rollback(self, request: web.Request, who: Identity) -> web.Response:
         """Go back to the version in use before the present one."""
         only(request)
-        wish = await _body(request, _RollBack, '{"market": "coinbase:BTC-USD", "kind": "price"}')
+        wish = await _body(request, RollBack, '{"market": "coinbase:BTC-USD", "kind": "price"}')
         market, kind = self._market(wish.market), _kind(wish.kind)
         assert market is not None  # noqa: S101 - a text was given
         assert kind is not None  # noqa: S101 - as above

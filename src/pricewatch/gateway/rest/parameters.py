@@ -27,5 +27,13 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
     "account": ("Only entries by or about this account.", {"type": "string", "format": "uuid"}),
+    "symbols": ("Symbols or markets, with commas between them.", {"type": "string"}),
+    "horizon": ("How far ahead, for example `5d`.", {"type": "string"}),
+    "level": ("The coverage of the band in per cent.", {"type": "number", "exclusiveMinimum": 0, "maximum": 99.9}),
+    "kind": ("Only of this kind.", {"type": "string"}),
+    "in_use": ("Only versions in use.", {"type": "boolean"}),
+    "a": ("One version.", {"type": "string", "format": "uuid"}),
+    "b": ("The other version.", {"type": "string", "format": "uuid"}),
 }
-REQUIRED = frozenset({"market"})
+REQUIRED = frozenset({"market", "symbols", "a", "b"})
+"""Of these, those that must be there; an endpoint may have them in its `optional`."""

@@ -60,7 +60,8 @@ class Rules:
         after, wanted = cursor.read_id(request, "rules"), limit(request)
         page = await self._book.page(who.account.id, after=after, limit=wanted)
         follow = cursor.write("rules", page[-1].id) if len(page) == wanted else None
-        return reply(RulePage([rule(one) for one in page], follow))
+        told = await self._book.standing(who.account.id, [one.id for one in page])
+        return reply(RulePage([rule(one, told.get(one.id)) for one in page], follow))
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:
         """A new rule; what is wrong with it is named with its place in the document and the fix."""
@@ -79,8 +80,10 @@ class Rules:
         return reply(RuleVersionPage([version(one) for one in page], follow))
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
-        """The newest version."""
-        return reply(rule(await self._book.get(who.account.id, identifier(request))))
+        """The newest version, and what the rule was told last."""
+        stored = await self._book.get(who.account.id, identifier(request))
+        told = await self._book.standing(who.account.id, [stored.id])
+        return reply(rule(stored, told.get(stored.id)))
 
     async def revise(self, request: web.Request, who: Identity) -> web.Response:
         """A new version."""
