@@ -16,7 +16,7 @@ from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Tickets
 from pricewatch.ports.clock import Clock
 
-__all__ = ["COOKIE", "Door", "Identity", "refuse_key_in_url", "unauthorised"]
+__all__ = ["COOKIE", "Door", "Identity", "address_of", "refuse_key_in_url", "unauthorised"]
 
 COOKIE = "pricewatch_session"
 TICKET = "ticket."
@@ -47,7 +47,7 @@ class Door:
             return await self._identify(request)
         except Denied as error:
             if error.status == 401:
-                (await self._limits.spend("anonymous", request.remote or "")).refuse()
+                (await self._limits.spend("anonymous", address_of(request, self._settings.proxies))).refuse()
             raise
 
     async def _identify(self, request: web.Request) -> Identity:
@@ -101,6 +101,15 @@ class Door:
         issued = tokens.issue(who.account.id, credential=who.digest, is_session=who.is_session, expires=expires)
         await self._tickets.issue(issued.ticket)
         return issued
+
+
+def address_of(request: web.Request, proxies: int) -> str:
+    """Who asks, as the outermost of our own proxies saw it; without any, the other end of the connection."""
+    if proxies:
+        hops = [hop.strip() for hop in ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")]
+        if len(hops) >= proxies and hops[-proxies]:
+            return hops[-proxies][:64]
+    return request.remote or ""
 
 
 def refuse_key_in_url(request: web.Request) -> None:

@@ -102,13 +102,16 @@ class Users:
                 "Content-Disposition": 'attachment; filename="pricewatch-export.ndjson"',
             }
         )
-        begun = False
-        async for kind, what in self._dossiers.export(who.account):
-            if not begun:  # from here on a failure can only break the answer off
-                await answer.prepare(request)
-                begun = True
-            await answer.write(msgspec.json.encode({"kind": kind, **what}) + b"\n")
-        await answer.write_eof()
+        try:
+            async for kind, what in self._dossiers.export(who.account):
+                if not answer.prepared:
+                    await answer.prepare(request)
+                await answer.write(msgspec.json.encode({"kind": kind, **what}) + b"\n")
+            await answer.write_eof()
+        except BaseException:
+            if answer.prepared and request.transport is not None:
+                request.transport.abort()  # it must not look whole
+            raise
         return answer
 
     async def _found(self, number: uuid.UUID) -> Account:
