@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pricewatch.accounts import tokens
+from pricewatch.domain.account import Scope
 from pricewatch.gateway.credentials import Identity, KeyRing
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
@@ -44,11 +45,14 @@ class Door:
         refuse_key_in_url(request)
         self.check_origin(request)
         try:
-            return await self._identify(request)
+            identity = await self._identify(request)
         except Denied as error:
             if error.status == 401:
                 (await self._limits.spend("anonymous", address_of(request, self._settings.proxies))).refuse()
             raise
+        if _is_upgrade(request) and not identity.may(Scope.READ):
+            raise Denied(403, "scope_missing", "this key has not the scope `read`, which the feed needs")
+        return identity
 
     async def _identify(self, request: web.Request) -> Identity:
         text = _key_in_header(request)
