@@ -92,7 +92,7 @@ class Door:
             return
         if origin in self._settings.origins:
             return
-        if urlsplit(origin).netloc.lower() != request.host.lower():
+        if _place(origin) != request.host.lower():
             raise Denied(403, "foreign_origin", f"{origin[:100]} may not do this; list it in gateway.origins")
 
     async def standing(self, identities: Iterable[Identity]) -> frozenset[bytes]:
@@ -128,6 +128,14 @@ def refuse_key_in_url(request: web.Request) -> None:
 def unauthorised(detail: str) -> Denied:
     """401, saying how to come in."""
     return Denied(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="pricewatch"'})
+
+
+def _place(origin: str) -> str:
+    """Host and port; empty for what is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _is_upgrade(request: web.Request) -> bool:
