@@ -92,7 +92,8 @@ class Door:
             return
         if origin in self._settings.origins:
             return
-        if _place(origin) != request.host.lower():
+        place = _place(origin)
+        if not place or place != request.host.lower():
             raise Denied(403, "foreign_origin", f"{origin[:100]} may not do this; list it in gateway.origins")
 
     async def standing(self, identities: Iterable[Identity]) -> frozenset[bytes]:
