@@ -24,6 +24,7 @@ from pricewatch.app.links import (
     TapeInlet,
     TickInlet,
 )
+from pricewatch.app.previewing import desk
 from pricewatch.app.stages import Stages
 from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
@@ -32,7 +33,8 @@ from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
@@ -45,6 +47,7 @@ from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
 from pricewatch.store.audit import Auditor
+from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -109,6 +112,7 @@ class Assembly:
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
+        self.previews = desk(settings, store.url, clock)
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
@@ -167,6 +171,7 @@ class Assembly:
             self.settings.gateway,
             Keepers(
                 accounts=store.accounts,
+                records=store.records,
                 rules=store.rules,
                 changes=changes,
                 feed=store.feed,
@@ -174,16 +179,20 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                registry=store.registry,
+                desk=Desk(store.registry, store.artefacts, self.clock),
                 choices=store.choices,
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
                 consumers=store.consumers,
+                previews=self.previews,
             ),
             clock=self.clock,
             parse_rule=parse,
             parts=self.parts,
             states=self._states,
+            redis=self.settings.bus.url.get_secret_value(),
         )
         self._tapes.add(gateway)
         return gateway
@@ -209,6 +218,8 @@ class Assembly:
             self.add_parts(self.evaluation)
         if self.gateway is not None:
             stages.start("gateway", self.gateway.run())
+            self.add_parts(self.previews)
+            stages.start("previews", self.previews.run())
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
@@ -317,6 +328,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

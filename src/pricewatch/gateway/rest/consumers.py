@@ -9,20 +9,20 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from pricewatch.domain.errors import Invalid
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Access, Endpoint, json_body, only
+from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, no_content
+from pricewatch.gateway.rest.endpoint import document as body_of
 from pricewatch.ports.consumers import Consumers, Start
-from pricewatch.wire.consumer import document
+from pricewatch.wire.consumer import ConsumerDocument, document
 from pricewatch.wire.feed import Place
+from pricewatch.wire.pages import ConsumerPage
 
 
-class _Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a consumer begins again."""
+
     start: Literal["newest", "oldest"] | Place
-
-
-_decode = msgspec.json.Decoder(_Reset).decode
 
 
 class NamedConsumers:
@@ -35,24 +35,25 @@ class NamedConsumers:
     def endpoints(self) -> list[Endpoint]:
         """List, reset, delete."""
         return [
-            Endpoint("GET", "/consumers", self.listing),
-            Endpoint("POST", "/consumers/{name}/reset", self.reset, Access.WRITE),
-            Endpoint("DELETE", "/consumers/{name}", self.delete, Access.WRITE),
+            Endpoint("GET", "/consumers", self.listing, docs=Docs(ConsumerPage, query=())),
+            Endpoint(
+                "POST",
+                "/consumers/{name}/reset",
+                self.reset,
+                Access.WRITE,
+                Docs(ConsumerDocument, body=Reset, query=()),
+            ),
+            Endpoint("DELETE", "/consumers/{name}", self.delete, Access.WRITE, Docs(status=204, query=())),
         ]
 
-    async def listing(self, request: web.Request, who: Identity) -> web.Response:
+    async def listing(self, _: web.Request, who: Identity) -> web.Response:
         """All of them, by name."""
-        only(request)
         states = await self._consumers.listing(who.account.id)
-        return reply({"consumers": [document(state) for state in states]})
+        return reply(ConsumerPage([document(state) for state in states]))
 
     async def reset(self, request: web.Request, who: Identity) -> web.Response:
         """Begin again at `start`; what was in flight is forgotten."""
-        only(request)
-        try:
-            asked = _decode(await json_body(request))
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise Invalid("start", f"{error}; write newest, oldest, or a place like {_EXAMPLE}") from error
+        asked = await body_of(request, Reset)
         start: Start = (asked.start.epoch, asked.start.seq) if isinstance(asked.start, Place) else asked.start
         state = await self._consumers.reset(who.account.id, request.match_info["name"], start)
         self._nudge(who.account.id)
@@ -60,10 +61,6 @@ class NamedConsumers:
 
     async def delete(self, request: web.Request, who: Identity) -> web.Response:
         """Forget it; connections that have joined it are told."""
-        only(request)
         await self._consumers.delete(who.account.id, request.match_info["name"])
         self._nudge(who.account.id)
-        return web.Response(status=204)
-
-
-_EXAMPLE = '{"epoch": 1, "seq": 41}'
+        return no_content()
