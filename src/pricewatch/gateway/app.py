@@ -19,7 +19,6 @@ from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, refuse_key_in_url
 from pricewatch.gateway.board import Board
-from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.feed.codes import Close
 from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
@@ -239,7 +238,6 @@ class Gateway:
         pages = Pages()
         for path in pages.paths():
             router.add_get(path, pages.serve)
-        router.add_get("/asyncapi.json", asyncapi.serve)
         return app
 
     async def _shield(self, request: web.Request, handler: Serve) -> web.StreamResponse:

@@ -17,6 +17,7 @@ from pricewatch.domain.time import DAY
 from pricewatch.gateway.auth import Door
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.credentials import Identity, KeyRing
+from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.guard import Guard, Serve
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
@@ -167,4 +168,5 @@ def _of_service(health: Health, openapi: OpenHandler) -> list[Public]:
         Public("GET", "/status", health.status, Docs(), is_api=False),
         Public("GET", "/metrics", health.metrics, text, is_api=False),
         Public("GET", "/openapi.json", openapi, Docs(), is_api=False),
+        Public("GET", "/asyncapi.json", asyncapi.serve, Docs(), is_api=False),
     ]
