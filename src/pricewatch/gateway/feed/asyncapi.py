@@ -100,7 +100,7 @@ def document() -> dict[str, Any]:
 
 
 async def serve(_: web.Request) -> web.Response:
-    """For anybody: it holds nothing that is not in the documentation."""
+    """The feed's protocol, for programs: AsyncAPI 3, with the tables of error and close codes."""
     return web.Response(body=msgspec.json.encode(document()), content_type="application/json")
 
 
