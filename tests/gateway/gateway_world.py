@@ -17,7 +17,8 @@ from pricewatch.domain.account import Account, Role
 from pricewatch.domain.market import Candle, Market, Quote, Trade
 from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.journal import Change, Claim
 from pricewatch.ports.ticks import Listing, Mark, Sequenced
@@ -26,6 +27,7 @@ from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.preview import MemoryPreviewDesk
 from pricewatch.testing.registry import MemoryArtefacts, MemoryRegistry
 from pricewatch.testing.ticks import MemoryGapLedger
 from pricewatch.training.promote import Desk
@@ -43,6 +45,8 @@ QUICK = GatewaySettings(
     retry_pause=0.05,
     catalog_interval=0.1,
     close_timeout=0.5,
+    password_memory=64,
+    password_rounds=1,
     reconnect_spread=0.1,
 )
 
@@ -122,6 +126,7 @@ class World:
         self.choices = MemoryMarketBook()
         self.market_changes = 0
         self.engine = Engine()
+        self.previews = MemoryPreviewDesk(self.clock)
         self.changes = 0
         self.settings = settings
         self.claim: Claim | None = None
@@ -137,6 +142,7 @@ class World:
         shelf: Any = self.shelf
         keepers = Keepers(
             accounts=self.store.accounts,
+            records=self.store.records,
             rules=self.store.rules,
             changes=self,
             feed=self.store.journal,
@@ -150,6 +156,8 @@ class World:
             choices=self.choices,
             market_changes=self,
             system=self.store.journal,
+            consumers=self.store.consumers,
+            previews=self.previews,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

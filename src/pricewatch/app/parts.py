@@ -24,6 +24,7 @@ from pricewatch.app.links import (
     TapeInlet,
     TickInlet,
 )
+from pricewatch.app.previewing import desk
 from pricewatch.app.stages import Stages
 from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
@@ -32,7 +33,8 @@ from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
@@ -110,6 +112,7 @@ class Assembly:
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
+        self.previews = desk(settings, store.url, clock)
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
@@ -168,6 +171,7 @@ class Assembly:
             self.settings.gateway,
             Keepers(
                 accounts=store.accounts,
+                records=store.records,
                 rules=store.rules,
                 changes=changes,
                 feed=store.feed,
@@ -181,11 +185,14 @@ class Assembly:
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
+                previews=self.previews,
             ),
             clock=self.clock,
             parse_rule=parse,
             parts=self.parts,
             states=self._states,
+            redis=self.settings.bus.url.get_secret_value(),
         )
         self._tapes.add(gateway)
         return gateway
@@ -211,6 +218,8 @@ class Assembly:
             self.add_parts(self.evaluation)
         if self.gateway is not None:
             stages.start("gateway", self.gateway.run())
+            self.add_parts(self.previews)
+            stages.start("previews", self.previews.run())
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
@@ -283,9 +292,10 @@ class Assembly:
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
         auditor = self._auditor()
-        self.add_parts(store.ticks, store.maintenance, auditor)
+        self.add_parts(store.ticks, store.maintenance, store.retention, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("retention", store.retention.run())
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())

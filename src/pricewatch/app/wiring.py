@@ -17,10 +17,12 @@ from pricewatch.domain.errors import NotFound
 from pricewatch.ingest.instruments import Lists
 from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.records import Records
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.choices import PostgresMarketBook
+from pricewatch.store.consumers import PostgresConsumers
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -32,7 +34,9 @@ from pricewatch.store.migrate import migrate
 from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
+from pricewatch.store.records import postgres_records
 from pricewatch.store.registry import PostgresRegistry
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -45,6 +49,7 @@ log = structlog.get_logger(__name__)
 class Store:
     """Every keeper over one database. Nothing here has connected yet."""
 
+    url: str
     database: Database
     bulk: Database
     """The pool for long reads and writes of ticks."""
@@ -64,8 +69,11 @@ class Store:
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
+    records: Records
     outbox: PostgresOutbox
     feed: PostgresFeedLog
+    consumers: PostgresConsumers
+    retention: Retention
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -93,6 +101,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     history = PostgresHistory(bulk, catalog.steps)
     system = PostgresSystemFeed(database, clock)
     return Store(
+        url=url,
         database=database,
         bulk=bulk,
         commits=commits,
@@ -110,8 +119,13 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),
         accounts=PostgresAccounts(database, clock),
+        records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
+        consumers=PostgresConsumers(database, clock),
+        retention=Retention(
+            database, clock, keep=settings.database.feed_keep, interval=settings.database.feed_interval
+        ),
     )
 
 

@@ -17,8 +17,8 @@ from pricewatch.engine.evidence import Cause, signal
 from pricewatch.engine.index import NAN, Instance
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.settings import EngineSettings
-from pricewatch.engine.state import ActiveRule, Transition
-from pricewatch.engine.timers import Agenda
+from pricewatch.engine.state import ActiveRule, Rest, Transition
+from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
@@ -209,6 +209,15 @@ class Engine:
         if market is not None:
             market.band = Band(forecast)
 
+    def rest(self, market_id: int) -> Rest | None:
+        """Between which prices, and before when, no trade changes a rule; None while one must see the next trade."""
+        market = self._markets[market_id]
+        if market.fresh or len(market.indexes) > 1:
+            return None
+        price = market.price
+        due = min((one.due_at for one in price.members if one.due_at), default=NEVER)
+        return Rest(price.down, price.up, due)
+
     # What a restart needs
 
     def snapshot(self, market_id: int) -> list[Snapshot]:
@@ -254,9 +263,9 @@ class Engine:
         bar.trade(price, trade.size)
         if ensemble is None:
             return NAN
-        score = ensemble.score(price)
-        ensemble.learn(price)
-        bar.score = max(bar.score, score)  # NaN does not replace it
+        score = ensemble.take(price)
+        if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
+            bar.score = score
         return score
 
     def _evaluate(

@@ -171,7 +171,10 @@ class Evaluation:
 
     def offer(self, tick: Tick) -> None:
         """Give the tick its place in the order, pack its row, evaluate it, show it."""
-        seen = self._next_seen()
+        seen = self._clock.now()
+        if seen <= self._seen:
+            seen = self._seen + 1
+        self._seen = seen
         if isinstance(tick, Trade):
             self.trades += 1
             self._writer.trade(tick, seen)

@@ -49,6 +49,12 @@ class RuleBook(Protocol):
         """Living rules in order of id."""
         ...
 
+    async def versions(
+        self, account: uuid.UUID, rule_id: uuid.UUID, *, before: int | None = None, limit: int = 100
+    ) -> list[StoredRule]:
+        """All versions (below `before`), the newest first, of a deleted rule too; raises `NotFound`."""
+        ...
+
     def everything(self) -> AsyncIterator[list[StoredRule]]:
         """All living rules of all accounts, in batches: the engine's start."""
         ...

@@ -65,13 +65,13 @@ class PostgresModelStore:
     async def active_forecasts(self, at_seen: int) -> list[tuple[Activation, Forecast]]:
         """Per market the activation in force at that place in the order, with its forecast; later ones too."""
         activations = [Activation(*row) for row in await self._database.fetch(SQL["active"], at_seen)]
-        forecasts = await self._forecasts({one.version for one in activations})
+        forecasts = await self.forecasts({one.version for one in activations})
         return [(one, forecasts[one.version]) for one in activations]
 
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
         version = await self._database.fetchval(SQL["newest"], market)
-        return None if version is None else (await self._forecasts({version}))[version]
+        return None if version is None else (await self.forecasts({version}))[version]
 
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
         """One stored row of a version, by where it begins."""
@@ -94,7 +94,8 @@ class PostgresModelStore:
             [one.seen for one in scores],
         )
 
-    async def _forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
+    async def forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
+        """Stored versions with their rows."""
         wanted = list(versions)
         if not wanted:
             return {}

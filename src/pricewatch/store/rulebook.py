@@ -16,6 +16,7 @@ from pricewatch.store.pool import Database, Row
 
 _SQL = sql.load("rulebook")
 _LAST = 2**128 - 1
+_NEWEST = 2**31 - 1
 _MANY = 1_000
 """From so many new rules on the planner is told at once, not at the next autovacuum."""
 
@@ -71,6 +72,16 @@ class PostgresRuleBook:
         if start is None:
             return []
         return [_stored(row) for row in await self._database.fetch(_SQL["page"], account, start, limit)]
+
+    async def versions(
+        self, account: uuid.UUID, rule_id: uuid.UUID, *, before: int | None = None, limit: int = 100
+    ) -> list[StoredRule]:
+        """Newest first; raises `NotFound` for an unknown or foreign rule."""
+        last = _NEWEST if before is None else min(before, _NEWEST)
+        rows = await self._database.fetch(_SQL["versions"], rule_id, account, last, limit)
+        if not rows and not await self._database.fetchval(_SQL["is_known"], rule_id, account):
+            raise NotFound(f"there is no rule {rule_id}")
+        return [_stored(row) for row in rows]
 
     async def everything(self) -> AsyncIterator[list[StoredRule]]:
         """In order of id. No transaction spans the batches: what changes meanwhile is `pending`."""

@@ -63,6 +63,15 @@ class MemoryRuleBook:
         mine = (rule for rule in self._newest() if rule.account_id == account and not rule.deleted)
         return [rule for rule in mine if after is None or rule.id > after][:limit]
 
+    async def versions(
+        self, account: uuid.UUID, rule_id: uuid.UUID, *, before: int | None = None, limit: int = 100
+    ) -> list[StoredRule]:
+        """As the port says."""
+        held = self._versions.get(rule_id, [])
+        if not held or held[-1].account_id != account:
+            raise NotFound(f"there is no rule {rule_id}")
+        return [one for one in reversed(held) if before is None or one.version < before][:limit]
+
     async def everything(self) -> AsyncIterator[list[StoredRule]]:
         """As the port says, in order of id."""
         living = [rule for rule in self._newest() if not rule.deleted]

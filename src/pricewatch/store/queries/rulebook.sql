@@ -31,6 +31,15 @@ ANALYZE rule, rule_version;
 -- name: account_exists
 SELECT EXISTS (SELECT FROM account WHERE id = $1);
 
+-- name: versions
+SELECT rule_id, account_id, version, document, created, effective_seen, deleted FROM rule_version
+WHERE rule_id = $1 AND account_id = $2 AND version < $3
+ORDER BY version DESC
+LIMIT $4;
+
+-- name: is_known
+SELECT EXISTS (SELECT FROM rule WHERE id = $1 AND account_id = $2);
+
 -- name: revise
 WITH moved AS (
     UPDATE rule SET version = version + 1 WHERE id = $1 AND account_id = $2 AND NOT deleted
