@@ -100,7 +100,7 @@ class Routes:
             Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
             Forecasts(keepers.registry, board, clock),
-            Models(keepers.registry, keepers.desk, board),
+            Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
