@@ -280,7 +280,7 @@ def _contributions(facts: Facts) -> list[Contribution]:
             )
             for name, value in sorted(weighed.items(), key=lambda item: -abs(item[1]))
         ]
-    if "of" in facts:
+    if isinstance(facts.get("of"), list):  # an extreme has the word `high` or `low` there
         return [_member(one, len(facts["of"])) for one in facts["of"]]
     band = facts.get("band")
     return [] if band is None else [_from_band(float(facts["price"]), band)]
