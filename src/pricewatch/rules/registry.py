@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pricewatch.rules.conditions.above import AboveDocument
 from pricewatch.rules.conditions.anomaly import AnomalyDocument
+from pricewatch.rules.conditions.band import BandDocument
 from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
+from pricewatch.rules.conditions.drift import DriftDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
 from pricewatch.rules.conditions.spread import SpreadDocument
@@ -18,10 +20,12 @@ from pricewatch.rules.conditions.volume import VolumeDocument
 ConditionDocument = (
     AboveDocument
     | AnomalyDocument
+    | BandDocument
     | BelowDocument
     | ChangeDocument
     | ChannelDocument
     | CrossesDocument
+    | DriftDocument
     | ExtremeDocument
     | OutsideBandDocument
     | SpreadDocument
@@ -33,10 +37,12 @@ ConditionDocument = (
 KINDS = (
     "above",
     "anomaly",
+    "band",
     "below",
     "change",
     "channel",
     "crosses",
+    "drift",
     "extreme",
     "outside_band",
     "spread",
