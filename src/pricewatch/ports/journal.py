@@ -31,6 +31,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they happened."""
     effective: Sequence[tuple[uuid.UUID, int, int]] = ()
     """Rule versions taken up: `(rule, version, effective_seen)`; states of older versions go."""
+    commands: Sequence[tuple[uuid.UUID, int, int]] = ()
+    """Rule commands taken up: `(rule, number, effective_seen)`."""
 
 
 class Journal(Protocol):

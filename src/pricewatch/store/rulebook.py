@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 
 from pricewatch.domain.errors import NotFound
+from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store import sql
@@ -92,10 +93,46 @@ class PostgresRuleBook:
         """In order of id; only the newest version of each rule."""
         return [rule async for batch in self._batches("pending") for rule in batch]
 
+    async def effective(self, rule_id: uuid.UUID) -> StoredRule | None:
+        """By one look into the versions of one rule."""
+        row = await self._database.fetchrow(_SQL["effective"], rule_id)
+        return None if row is None or row["deleted"] else _stored(row)
+
+    async def command(self, account: uuid.UUID, rule_id: uuid.UUID, order: Order, *, until: int = 0) -> RuleCommand:
+        """Deleting a rule forgets its commands."""
+        now = self._clock.now()
+        row = await self._database.fetchrow(_SQL["command"], rule_id, account, order.value, until, now)
+        if row is None:
+            raise NotFound(f"there is no rule {rule_id}")
+        return _command(row)
+
+    async def commands(self, account: uuid.UUID, rule_id: uuid.UUID, *, limit: int = 50) -> list[RuleCommand]:
+        """Newest first."""
+        await self.get(account, rule_id)
+        return [_command(row) for row in await self._database.fetch(_SQL["commands"], rule_id, limit)]
+
+    async def standing(self, account: uuid.UUID, rules: Sequence[uuid.UUID]) -> dict[uuid.UUID, RuleCommand]:
+        """Other accounts' rules are as unknown ones."""
+        rows = await self._database.fetch(_SQL["standing"], account, list(rules))
+        return {row["rule_id"]: _command(row) for row in rows}
+
+    async def pending_commands(self) -> list[RuleCommand]:
+        """In order of the rules' ids."""
+        return [_command(row) async for rows in self._rows("pending_commands") for row in rows]
+
+    async def taken_commands(self) -> AsyncIterator[list[RuleCommand]]:
+        """In order of the rules' ids."""
+        async for rows in self._rows("taken_commands"):
+            yield [_command(row) for row in rows]
+
     async def _batches(self, query: str) -> AsyncIterator[list[StoredRule]]:
+        async for rows in self._rows(query):
+            yield [_stored(row) for row in rows]
+
+    async def _rows(self, query: str) -> AsyncIterator[list[Row]]:
         start = _beyond(None)
         while start is not None and (rows := await self._database.fetch(_SQL[query], start, self._batch)):
-            yield [_stored(row) for row in rows]
+            yield rows
             start = _beyond(rows[-1]["rule_id"]) if len(rows) == self._batch else None
 
 
@@ -114,3 +151,8 @@ def _found(row: Row | None, rule: uuid.UUID) -> StoredRule:
 
 def _stored(row: Row) -> StoredRule:
     return StoredRule(*row)
+
+
+def _command(row: Row) -> RuleCommand:
+    rule, account, number, kind, until, created, effective_seen = row
+    return RuleCommand(rule, account, number, Order(kind), until, created, effective_seen)

@@ -54,6 +54,8 @@ class MemoryJournal:
         cursor = max(held.cursor, change.cursor)
         self._claims[claim.shard] = Claim(shard=claim.shard, owner=held.owner, term=held.term, cursor=cursor)
         self._take_up(change.effective)
+        for rule, number, seen in change.commands:
+            self._rules.take_up_command(rule, number, seen)
         for row in change.states if change.cursor >= cursor else ():
             self._keep(claim.shard, row)
         return [await self._enter(signal) for signal in change.signals if self._is_new(signal)]
@@ -149,7 +151,7 @@ class MemoryJournal:
         for channel in dict.fromkeys(signal.channels):
             target = owner.email if channel == "email" and owner is not None else ""
             if channel != "email" or target:
-                self._outbox.queue(signal, channel, target)
+                self._outbox.queue(signal, channel, target, not_before=signal.not_before)
         return entry
 
 

@@ -42,7 +42,9 @@ class MemoryOutbox:
         self._clock = clock
         self._owed: dict[uuid.UUID, _Owed] = {}
 
-    def queue(self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None) -> None:
+    def queue(
+        self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None, not_before: int = 0
+    ) -> None:
         """For the journal: what is there already is left alone. `account`: who gets it, if not whose signal it is."""
         now = self._clock.now()
         row = DeliveryRow(
@@ -53,7 +55,7 @@ class MemoryOutbox:
             state=DeliveryState.QUEUED,
             attempts=0,
             queued=now,
-            not_before=now,
+            not_before=max(now, not_before),
             sent=None,
             last_error=None,
         )
