@@ -16,7 +16,7 @@ from pricewatch.rules.policy import Back
 
 BACK = Decimal("0.2")
 """An anomaly ends when the score has fallen to 0.8 of its threshold unless its policy says otherwise."""
-MOST, LEAST = Decimal(350), Decimal(1) / 52
+MOST, LEAST = Decimal(350), Decimal(7) / 366
 """False alarms a week: fifty a day, and one a year."""
 _RATE = re.compile(r"(\d{1,4}(?:\.\d{1,3})?) ?/ ?(day|week|month|year)")
 _WEEKS = {"day": Decimal(1) / 7, "week": Decimal(1), "month": Decimal(365) / 84, "year": Decimal(365) / 7}
@@ -52,7 +52,7 @@ def _rare(text: str, back: Back) -> RareBar:
     if found is None:
         raise Invalid("$.when.false_alarms", f"{shown(text)} is no rate; write for example '3/week' or '1/day'")
     weekly = Decimal(found[1]) / _WEEKS[found[2]]
-    if not LEAST * Decimal("0.999") <= weekly <= MOST:
+    if not LEAST <= weekly <= MOST:
         raise Invalid("$.when.false_alarms", f"{shown(text)} is not between '1/year' and '50/day'")
     if back.clear is not None:
         raise Invalid("$.policy.clear", "a rate of false alarms has no level to end at; use 'hysteresis', or remove it")
