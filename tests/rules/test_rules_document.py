@@ -27,7 +27,7 @@ from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
-from pricewatch.rules.outlook import ALARM, DRIFT, band_feature, band_of, is_outlook
+from pricewatch.rules.minutes import ALARM, DRIFT, band_feature, band_of, is_of_minutes
 from pricewatch.rules.policy import Policy
 from pricewatch.rules.quiet import Quiet
 from pricewatch.rules.registry import KINDS
@@ -527,6 +527,6 @@ def test_rates_of_false_alarms_are_counted_by_the_week(text: str, weekly: float)
 def test_what_closed_minutes_give_is_named() -> None:
     feature = band_feature(60, 0.95, "upper")
     assert band_of(feature) == (60, 0.95, "upper")
-    assert all(map(is_outlook, (feature, ALARM, DRIFT)))
-    assert not is_outlook(PRICE)
+    assert all(map(is_of_minutes, (feature, ALARM, DRIFT)))
+    assert not is_of_minutes(PRICE)
     assert feature.reach == 0

@@ -17,7 +17,7 @@ from pricewatch.engine.evidence import Cause
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.judge import Judge
 from pricewatch.engine.market import MarketState
-from pricewatch.engine.outlook import Outlook
+from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
@@ -63,11 +63,11 @@ class Engine:
         """Begin to follow a market; rules that match it are bound to it. A known one is left alone."""
         if market.id in self._markets:
             return
-        ensemble = outlook = None
+        ensemble = minutes = None
         if self._kinds:
             ensemble = Ensemble(self._kinds, warm_up=self.settings.warm_up, checkpoint=self.settings.checkpoint)
-            outlook = Outlook(market.id)
-        state = self._markets[market.id] = MarketState(market, ensemble, outlook)
+            minutes = Minutes(market.id)
+        state = self._markets[market.id] = MarketState(market, ensemble, minutes)
         self._roster.add_market(state)
 
     def arm(
@@ -246,18 +246,18 @@ class Engine:
 
     def _learn(self, market: MarketState, trade: Trade, seen: int) -> float:
         """Bar, then score, then learn; what a restored snapshot already contains is not learned again."""
-        ensemble, outlook = market.ensemble, market.outlook
+        ensemble, minutes = market.ensemble, market.minutes
         if seen <= market.model_seen:
             return market.total()
         bar, price = market.bar, trade.price
         if trade.at >= bar.end:
             bar = self._open_bar(market, trade, seen)
         bar.trade(price, trade.size)
-        if ensemble is None or outlook is None:
+        if ensemble is None or minutes is None:
             return NAN
         score = ensemble.take(price)
-        if outlook.rarity > 0.0 and not score >= outlook.rarity:
-            score = outlook.rarity  # of the last closed minute
+        if minutes.rarity > 0.0 and not score >= minutes.rarity:
+            score = minutes.rarity  # of the last closed minute
         if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
             bar.score = score
         return score
@@ -373,8 +373,8 @@ class Engine:
             self._close(market.older, seen)  # models take minutes in their order
         bar.due_seen = 0
         alarms = drift = None
-        if market.outlook is not None:
-            alarms, drift = market.outlook.close(bar, seen)
+        if market.minutes is not None:
+            alarms, drift = market.minutes.close(bar, seen)
         if drift is not None:
             self.drifts.append(drift)
         if bar.score >= 0.0:

@@ -17,7 +17,7 @@ from pricewatch.engine.gauges.base import DECIMALS, Followed
 from pricewatch.engine.gauges.registry import GAUGES
 from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
-from pricewatch.engine.outlook import Outlook
+from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.silence import SILENCE, Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
@@ -25,7 +25,7 @@ from pricewatch.models.bands.band import Band
 from pricewatch.models.bars import SCHEMAS
 from pricewatch.models.ensemble import Ensemble
 from pricewatch.rules.base import ASK, BID, MID, OUTSIDE, OVER, PRICE, QUOTED, SCORE, SPREAD, UNDER, Feature
-from pricewatch.rules.outlook import is_outlook
+from pricewatch.rules.minutes import is_of_minutes
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -58,11 +58,11 @@ class MarketState:
 
     __slots__ = (
         "absences", "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held",
-        "indexes", "market", "model_seen", "older", "outlook", "price", "quote", "quoted", "roots", "score", "seen",
+        "indexes", "market", "minutes", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen",
         "series", "silences", "timers", "unarmed_seen", "unquoted", "waiting",
     )  # fmt: skip
 
-    def __init__(self, market: Market, ensemble: Ensemble | None, outlook: Outlook | None = None) -> None:
+    def __init__(self, market: Market, ensemble: Ensemble | None, minutes: Minutes | None = None) -> None:
         self.market = market
         self.at = 0
         """Event time of the last in-order trade."""
@@ -82,7 +82,7 @@ class MarketState:
         """The last one, while some rule reads quotes."""
         self.band: Band | None = None
         self.ensemble = ensemble
-        self.outlook = outlook
+        self.minutes = minutes
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
         self.older: Bar | None = None
         """The bar before, while out-of-order trades may still come into it."""
@@ -118,7 +118,7 @@ class MarketState:
                 self.quoted.append(found)
             elif feature.name == SILENCE:
                 self.silences.append(Silence(found, self.market.id))
-            elif feature in (OVER, UNDER, OUTSIDE) or is_outlook(feature):
+            elif feature in (OVER, UNDER, OUTSIDE) or is_of_minutes(feature):
                 self.bands.append(found)
             elif feature.name in GAUGES:
                 self.gauges.append(Followed(GAUGES[feature.name](feature), found, after))
@@ -284,7 +284,7 @@ class MarketState:
             return []
         number = self.market.id
         saved = [] if self.ensemble is None else self.ensemble.snapshots(number, self.seen)
-        saved += [] if self.outlook is None else self.outlook.snapshots(self.seen)
+        saved += [] if self.minutes is None else self.minutes.snapshots(self.seen)
         return [*saved, Snapshot(number, BARS, bars.SCHEMA, self.seen, bars.pack(self.open_bars()))]
 
     def restore(self, snapshot: Snapshot) -> bool:
@@ -292,7 +292,7 @@ class MarketState:
         if snapshot.model == BARS:
             usable = snapshot.schema == bars.SCHEMA and self._restore_bars(snapshot.payload)
         elif snapshot.model in SCHEMAS:
-            usable = self.outlook is not None and self.outlook.restore(snapshot)
+            usable = self.minutes is not None and self.minutes.restore(snapshot)
         else:
             usable = self.ensemble is not None and self.ensemble.restore(snapshot)
         if usable:
@@ -310,29 +310,29 @@ class MarketState:
 
     def total(self) -> float:
         """The combined score of the last trade learned; NaN while models warm up, or without any."""
-        if self.ensemble is None or self.outlook is None:
+        if self.ensemble is None or self.minutes is None:
             return NAN
-        score, rarity = self.ensemble.total(), self.outlook.rarity
+        score, rarity = self.ensemble.total(), self.minutes.rarity
         return rarity if rarity > 0.0 and not score >= rarity else score
 
     def features(self) -> Features | None:
         """What is known at the last closed minute; None before the first."""
-        return None if self.outlook is None else self.outlook.features(self.market.key, self.total())
+        return None if self.minutes is None else self.minutes.features(self.market.key, self.total())
 
     @property
     def failures(self) -> int:
         """How often a model failed and was taken back to its last good state."""
-        if self.ensemble is None or self.outlook is None:
+        if self.ensemble is None or self.minutes is None:
             return 0
-        return self.ensemble.failures + self.outlook.models.failures
+        return self.ensemble.failures + self.minutes.models.failures
 
     def position(self, feature: Feature, price: float, at: int) -> float:
         """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band.
 
         What closed minutes give is read here as well.
         """
-        if is_outlook(feature):
-            return NAN if self.outlook is None else self.outlook.number(feature, price, at)
+        if is_of_minutes(feature):
+            return NAN if self.minutes is None else self.minutes.number(feature, price, at)
         row = self.band.at(at) if self.band is not None else None
         if row is None:
             return NAN

@@ -10,8 +10,8 @@ import msgspec
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.rules.base import SCORE, Feature, Rising
+from pricewatch.rules.minutes import ALARM
 from pricewatch.rules.numbers import positive, shown
-from pricewatch.rules.outlook import ALARM
 from pricewatch.rules.policy import Back
 
 BACK = Decimal("0.2")

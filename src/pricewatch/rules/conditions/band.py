@@ -9,7 +9,7 @@ import msgspec
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.rules.base import Feature, Rising
-from pricewatch.rules.outlook import band_feature
+from pricewatch.rules.minutes import band_feature
 from pricewatch.rules.policy import Back
 
 BACK = Decimal("0.0005")

@@ -8,7 +8,7 @@ import msgspec
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.rules.base import Feature, Rising
-from pricewatch.rules.outlook import DRIFT
+from pricewatch.rules.minutes import DRIFT
 from pricewatch.rules.policy import Back
 
 HALF = 0.5

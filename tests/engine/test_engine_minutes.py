@@ -144,7 +144,7 @@ def test_a_band_is_about_its_minute_and_none_after_a_silence() -> None:
     desk.advance(last + 500)
     desk.trade(last + 500, quiet[-1][1])  # six minutes later nothing is about the present minute
     assert math.isnan(index.x)
-    facts = desk.engine._markets[1].outlook
+    facts = desk.engine._markets[1].minutes
     assert facts is not None
     assert facts.facts(index.feature, T0 + round((last + 500) * S))["band"] is None
 
@@ -281,8 +281,8 @@ def test_minutes_are_learned_in_their_order_even_when_they_come_due_otherwise() 
     found = desk.engine.features(1)
     assert found is not None
     assert (found.at, found.close) == (T0 + 4 * MINUTE, "103")
-    assert desk.engine._markets[1].outlook is not None
-    assert desk.engine._markets[1].outlook.models.rate.bars == 5
+    assert desk.engine._markets[1].minutes is not None
+    assert desk.engine._markets[1].minutes.models.rate.bars == 5
 
 
 def test_features_show_the_closed_minute_and_its_bands() -> None:

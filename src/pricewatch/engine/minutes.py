@@ -16,7 +16,7 @@ from pricewatch.models.bank.rate import BASE, LADDER
 from pricewatch.models.bars import HORIZONS, NAME, SCHEMAS, BarModels, Closed
 from pricewatch.models.features import Shape
 from pricewatch.rules.base import Feature
-from pricewatch.rules.outlook import ALARM, BAND, DRIFT, WEEK_BARS, band_of
+from pricewatch.rules.minutes import ALARM, BAND, DRIFT, WEEK_BARS, band_of
 
 WARM = 100
 """Bars before a rate of alarms is known."""
@@ -34,7 +34,7 @@ class _Edge(NamedTuple):
     side: str
 
 
-class Outlook:
+class Minutes:
     """The models of one market's minutes as rules, evidence and readers see them. Fed by `close`, once a bar."""
 
     __slots__ = ("_edges", "market", "models", "rarity")
@@ -178,8 +178,8 @@ def _text(price: float) -> str:
     return decimal_text(float(f"{price:.{DIGITS}g}"))
 
 
-def _alarm_facts(outlook: Outlook, feature: Feature, at: int) -> dict[str, Any]:  # noqa: ARG001 - one of several
-    last, rate = outlook.models.last, outlook.models.rate
+def _alarm_facts(minutes: Minutes, feature: Feature, at: int) -> dict[str, Any]:  # noqa: ARG001 - one of several
+    last, rate = minutes.models.last, minutes.models.rate
     clusters, depth = rate.fit
     return {
         "alarms_per_week": None if last is None or math.isinf(last.rate) else last.rate * WEEK_BARS,
@@ -192,10 +192,10 @@ def _alarm_facts(outlook: Outlook, feature: Feature, at: int) -> dict[str, Any]:
     }
 
 
-def _band_facts(outlook: Outlook, feature: Feature, at: int) -> dict[str, Any]:
-    edge = outlook._edge(feature)  # noqa: SLF001 - of this very file
-    edges = outlook._edges_at(edge, at)  # noqa: SLF001
-    band = outlook.models.bands[edge.band]
+def _band_facts(minutes: Minutes, feature: Feature, at: int) -> dict[str, Any]:
+    edge = minutes._edge(feature)  # noqa: SLF001 - of this very file
+    edges = minutes._edges_at(edge, at)  # noqa: SLF001
+    band = minutes.models.bands[edge.band]
     found: Mapping[str, Any] | None = None
     if edges is not None:
         lower, upper = edges
@@ -203,12 +203,12 @@ def _band_facts(outlook: Outlook, feature: Feature, at: int) -> dict[str, Any]:
     return {"band": found, "coverage": band.coverage(edge.level), "counted": band.counted}
 
 
-def _drift_facts(outlook: Outlook, feature: Feature, at: int) -> dict[str, Any]:  # noqa: ARG001 - one of several
-    last = outlook.models.last
-    return {"drift": None if last is None else last.drift, "drifts": outlook.models.drift.found}
+def _drift_facts(minutes: Minutes, feature: Feature, at: int) -> dict[str, Any]:  # noqa: ARG001 - one of several
+    last = minutes.models.last
+    return {"drift": None if last is None else last.drift, "drifts": minutes.models.drift.found}
 
 
-_FACTS: Mapping[str, Callable[[Outlook, Feature, int], dict[str, Any]]] = {
+_FACTS: Mapping[str, Callable[[Minutes, Feature, int], dict[str, Any]]] = {
     ALARM.name: _alarm_facts,
     BAND: _band_facts,
     DRIFT.name: _drift_facts,

@@ -25,6 +25,6 @@ def band_of(feature: Feature) -> tuple[int, float, str]:
     return int(horizon), float(level.removesuffix("%")) / 100.0, side
 
 
-def is_outlook(feature: Feature) -> bool:
+def is_of_minutes(feature: Feature) -> bool:
     """Whether closed bars give this number."""
     return feature in (ALARM, DRIFT) or feature.name.startswith(f"{BAND}:")
