@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,10 @@ async def following(clients: list[Client], acted: list[str], ack_wait: float) ->
                 task.cancel()
 
 
+def longer(acted: list[str], than: int) -> bool:
+    return len(acted) > than
+
+
 async def emit(journal: PostgresJournal, account: Account, count: int) -> list[str]:
     claim = await journal.claim(0, "here")
     made = [make_signal(account.id, at=SystemClock().now()) for _ in range(count)]
@@ -112,8 +117,7 @@ async def test_kills_and_freezes_lose_nothing_and_double_nothing(database: Datab
         async with following([one, two], acted, ack_wait=25.0):
             for turn in range(3):
                 wanted += await emit(journal, account, 40)
-                enough = len(wanted) - 25
-                await until(lambda enough=enough: len(acted) > enough)
+                await until(partial(longer, acted, len(wanted) - 25))
                 if turn == 1:
                     victim.send(signal.SIGSTOP)
                     wanted += await emit(journal, account, 10)
