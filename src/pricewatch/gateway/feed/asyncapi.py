@@ -11,7 +11,7 @@ from aiohttp import web
 
 from pricewatch import __version__
 from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Meaning
-from pricewatch.wire import consumer, feed
+from pricewatch.wire import candle, consumer, feed
 
 FRAMES: tuple[type[msgspec.Struct], ...] = (
     feed.Welcome,
@@ -24,6 +24,8 @@ FRAMES: tuple[type[msgspec.Struct], ...] = (
     consumer.ConsumerSnapshot,
     feed.SignalFrame,
     feed.TickerFrame,
+    candle.CandleSnapshot,
+    candle.CandleFrame,
     feed.CaughtUp,
     feed.ReplayDone,
     feed.Heartbeat,
