@@ -48,7 +48,7 @@ def command(told: RuleCommand) -> CommandDocument:
     )
 
 
-class RuleDocument(msgspec.Struct, frozen=True):
+class RuleRecord(msgspec.Struct, frozen=True):
     """A rule: `document` is the text its owner wrote; `effective` is null until the engine took this version up.
 
     `command`: what it was told last, null for nothing.
@@ -62,9 +62,9 @@ class RuleDocument(msgspec.Struct, frozen=True):
     command: CommandDocument | None = None
 
 
-def rule(stored: StoredRule, told: RuleCommand | None = None) -> RuleDocument:
+def rule(stored: StoredRule, told: RuleCommand | None = None) -> RuleRecord:
     """The public form of a rule."""
-    return RuleDocument(
+    return RuleRecord(
         id=stored.id,
         version=stored.version,
         created=rfc3339(stored.created),

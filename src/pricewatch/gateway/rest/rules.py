@@ -24,9 +24,9 @@ from pricewatch.gateway.rest.endpoint import (
     no_content,
 )
 from pricewatch.ports.rules import RuleBook, RuleChanges
-from pricewatch.rules.document import RuleDocument as Document
+from pricewatch.rules.document import RuleDocument
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
-from pricewatch.wire.rest import RuleDocument, rule
+from pricewatch.wire.rest import RuleRecord, rule
 
 Parse = Callable[[bytes], object]
 """Checks a rule's document; raises `Invalid` naming the field and the fix."""
@@ -45,11 +45,11 @@ class Rules:
     def endpoints(self) -> list[Endpoint]:
         """Reading for everybody, writing for users."""
         page = ("cursor", "limit")
-        write = Docs(RuleDocument, body=Document, query=())
+        write = Docs(RuleRecord, body=RuleDocument, query=())
         return [
             Endpoint("GET", "/rules", self.listing, docs=Docs(RulePage, query=page)),
             Endpoint("POST", "/rules", self.create, Access.WRITE, write._replace(status=201)),
-            Endpoint("GET", "/rules/{id}", self.get, docs=Docs(RuleDocument, query=())),
+            Endpoint("GET", "/rules/{id}", self.get, docs=Docs(RuleRecord, query=())),
             Endpoint("GET", "/rules/{id}/versions", self.versions, docs=Docs(RuleVersionPage, query=page)),
             Endpoint("PUT", "/rules/{id}", self.revise, Access.WRITE, write),
             Endpoint("DELETE", "/rules/{id}", self.delete, Access.WRITE, Docs(status=204, query=())),

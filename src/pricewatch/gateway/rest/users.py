@@ -77,12 +77,12 @@ class Users:
         number = identifier(request)
         wish = await document(request, UserChange)
         found = await self._found(number)
-        if wish.password is not None:
-            hashed = await self._logins.hash_for(found, wish.password)
-            await self._accounts.set_password(number, hashed, by=who.account.id)
+        hashed = await self._logins.hash_for(found, wish.password) if wish.password is not None else None
         if (wish.email, wish.role, wish.disabled) != (None, None, None):
             change = Change(email=wish.email, role=wish.role, disabled=wish.disabled)
             found = await self._accounts.change(number, change, by=who.account.id)
+        if hashed is not None:
+            await self._accounts.set_password(number, hashed, by=who.account.id)
         return reply(account(found))
 
     async def erase(self, request: web.Request, who: Identity) -> web.Response:
