@@ -7,14 +7,18 @@ rhythm, the best of several moving levels, and the level with a profile by the h
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.time import DAY, HOUR
 from pricewatch.models.baselines.forecast import Forecaster, Plan, Series, interval_score, moving_level, pairs
+from pricewatch.models.baselines.history import in_order, without_spikes
 from pricewatch.models.baselines.kinds import KINDS, Columns, Kind, to_log
 from pricewatch.models.baselines.shape import Instants, Numbers, Season, Shape, seasons_for
 from pricewatch.models.baselines.shrink import shrunk
@@ -57,11 +61,50 @@ class Standing(NamedTuple):
 
 
 class Past(NamedTuple):
-    """One series of candles."""
+    """One series of candles, in order of time."""
 
     name: str
     step: int
     columns: Columns
+
+
+class Bar(Protocol):
+    """What is read of a candle."""
+
+    @property
+    def at(self) -> int:
+        """Where it begins, µs."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Highest price."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Lowest price."""
+        ...
+
+    @property
+    def close(self) -> float:
+        """Last price."""
+        ...
+
+    @property
+    def volume(self) -> float:
+        """What was traded."""
+        ...
+
+
+def past_of(name: str, step: int, bars: Sequence[Bar]) -> Past:
+    """Bars by column; lone spikes and what is no candle are left out, as in a refit."""
+    raw = Columns(
+        np.asarray([bar.at for bar in bars], dtype=np.int64),
+        *(np.asarray([getattr(bar, name) for bar in bars]) for name in ("high", "low", "close", "volume")),
+    )
+    sound = in_order(raw, 2**62)
+    return Past(name, step, without_spikes(sound)[0] if len(sound.at) else sound)
 
 
 def kinds_of(past: Past) -> list[str]:
@@ -197,3 +240,40 @@ class _Profile:
 def _hours(at: Instants) -> Instants:
     found: Instants = at % DAY // HOUR
     return found
+
+
+class Appraisal(NamedTuple):
+    """What came of some series."""
+
+    standings: list[Standing]
+    skipped: dict[str, str]
+    """Series that could not be measured, and why."""
+
+
+def appraise_all(
+    pasts: Sequence[Past], fit: Fitter, *, rows: int, workers: int, progress: Callable[[str, int, int], None]
+) -> Appraisal:
+    """Every kind on the newest `rows` of every series, a process each. Raises `Invalid` where none can be measured."""
+    jobs: list[tuple[Past, str]] = []
+    skipped: dict[str, str] = {}
+    for past in pasts:
+        newest = Past(past.name, past.step, past.columns.only(slice(-rows, None)))
+        try:
+            jobs.extend((newest, kind) for kind in kinds_of(newest))
+        except Invalid as error:
+            skipped[past.name] = error.problem
+    if not jobs:
+        raise Invalid("FILES", "; ".join(f"{name}: {why}" for name, why in skipped.items()))
+    found: list[list[Standing]] = [[] for _ in jobs]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_quiet) as pool:
+        waiting = {pool.submit(appraise, past, kind, fit): place for place, (past, kind) in enumerate(jobs)}
+        for done, job in enumerate(as_completed(waiting), start=1):
+            place = waiting[job]
+            found[place] = job.result()
+            progress(f"{jobs[place][0].name} {jobs[place][1]}", done, len(jobs))
+    return Appraisal([one for some in found for one in some], skipped)
+
+
+def _quiet() -> None:
+    logging.disable(logging.CRITICAL)  # the library talks at every fit
