@@ -87,7 +87,7 @@ async def test_the_service_answers_over_rest_and_nothing_is_left_when_it_stops(
                         told = await answer.json()
         assert told["state"] == "done", told
         assert told["result"]["summary"] == "1 minute: fired 3 times, it sends no mail"
-        assert uuid.UUID(told["result"]["signals"][0]["id"])
+        assert uuid.UUID(told["result"]["signals"][0]["id"]).version == 5
         status = (await run.get("/status"))[1]["parts"]["previews"]
         assert status["processes"] == 1
         assert _children(COMMAND)
