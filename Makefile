@@ -9,7 +9,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install
+.PHONY: demo run test check lint bench bench-peers soak lock clean install fuzz-api
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ run: $(STAMP)
 test: $(STAMP)
 	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(ARGS)
 
+# Every operation of the API with 50 good and bad made-up requests.
+fuzz-api: $(STAMP)
+	PRICEWATCH_FUZZ_EXAMPLES=50 $(BIN)/python -m pytest -q -s tests/gateway/test_gateway_fuzz.py $(ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/ruff check src tests benchmarks
@@ -45,7 +49,14 @@ check: lint
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install
+# Beside cryptofeed and ccxt, which live in an environment of their own.
+bench-peers: $(STAMP)
+	test -x .venv-peers/bin/python || ($(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check cryptofeed==2.4.1 ccxt==4.5.90)
+	$(BIN)/python -m benchmarks peers $(ARGS)
+
+# What the data survives, in full; the tests run the same in small.
+soak: $(STAMP)
+	$(BIN)/python -m tests.acceptance.honesty $(ARGS)
 
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:

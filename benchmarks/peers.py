@@ -6,7 +6,6 @@ The peers live in an environment of their own (`make bench-peers` makes it): pri
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
 import os
@@ -29,11 +28,13 @@ LEAST = 1.0
 """Seconds of CPU a round takes: few frames are read again and again."""
 HEAD = ["venue", "frames", "pricewatch", "cryptofeed", "ccxt", "to cryptofeed", "to ccxt"]
 RECORDINGS = {
+    "binance_us": ("binance_us/binance_us-20210814T144513Z.jsonl.gz", ("@bookTicker",)),
     "binance": ("binance/binance-btcusdt-20240808T235413Z.jsonl.gz", ("@bookTicker",)),
     "bitstamp": ("bitstamp/bitstamp-20220105T004817Z.jsonl.gz", ('"event":"trade"',)),
     "gateio": ("gateio/gateio-20210422T121212Z-a.jsonl.gz", ('"channel":"spot.trades"',)),
     "htx": ("htx/htx-20210417T164750Z-a.jsonl.gz", (".trade.detail",)),
     "kucoin": ("kucoin/kucoin-20210425T191846Z.jsonl.gz", ("trade.ticker", "trade.l3match")),
+    "deribit": ("deribit/deribit-20210722T224203Z.jsonl.gz", ('"channel":"ticker.',)),
     "okx": ("okx/okx-20220513T162705Z.jsonl.gz", ('"channel":"trades"',)),
 }
 """Per venue a recording, and the words of the frames that all three read."""
@@ -56,7 +57,7 @@ def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
         if line["dir"] != "in":
             continue
         frame = plain.frame(line)
-        text = gzip.decompress(frame).decode() if isinstance(frame, bytes) else frame
+        text = plain.text(frame)
         out: list[Output] = []
         exchange.receive(frame, 1, out)
         if any(word in text.replace(": ", ":") for word in words) and any(isinstance(o, (Trade, Quote)) for o in out):

@@ -19,9 +19,10 @@ from types import SimpleNamespace
 from typing import Any
 
 CRYPTOFEED = {
-    "binance": "Binance", "bitstamp": "Bitstamp", "gateio": "Gateio", "htx": "Huobi", "kucoin": "KuCoin", "okx": "OKX",
+    "binance": "Binance", "binance_us": "BinanceUS", "bitstamp": "Bitstamp", "deribit": "Deribit", "gateio": "Gateio",
+    "htx": "Huobi", "kucoin": "KuCoin", "okx": "OKX",
 }  # fmt: skip
-CCXT = {name: name for name in CRYPTOFEED} | {"gateio": "gate"}
+CCXT = {name: name for name in CRYPTOFEED} | {"gateio": "gate", "binance_us": "binanceus"}
 
 
 class Names(dict[str, str]):
@@ -46,9 +47,12 @@ def cryptofeed(venue: str) -> tuple[Callable[[Any], Awaitable[None]], list[int]]
     if venue == "kucoin":  # its constructor asks the venue for a token
         token = {"data": {"token": "x", "instanceServers": [{"endpoint": "wss://x", "pingInterval": 1}]}}
         kind.http_sync = SimpleNamespace(write=lambda *_, **__: token, read=lambda *_, **__: {})
-    channels = [TRADES] if venue == "bitstamp" else [TRADES, TICKER]
+    channels = {"bitstamp": [TRADES], "deribit": [TICKER]}.get(venue, [TRADES, TICKER])
     Symbols.set(kind.id, {"BTC-USDT": "BTC-USDT"}, {"instrument_type": {}})
-    feed = kind(symbols=["BTC-USDT"], channels=channels, callbacks={TRADES: count, TICKER: count})
+    kind.is_authenticated_channel = classmethod(lambda *_: False)  # Deribit's public channels are read without keys
+    feed = kind(symbols=["BTC-USDT"], channels=channels, callbacks=dict.fromkeys(channels, count))
+    if venue == "deribit":  # made when it connects
+        feed._open_interest_cache = {}
     feed.exchange_symbol_mapping = Names()
     feed.normalized_symbol_mapping = Names()
 

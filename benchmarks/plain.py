@@ -38,6 +38,13 @@ def frame(line: Line) -> str | bytes:
     return base64.b64decode(line["b64"]) if "b64" in line else str(line["raw"])
 
 
+def text(frame: str | bytes) -> str:
+    """What a frame says, whatever it came as."""
+    if isinstance(frame, str):
+        return frame
+    return (gzip.decompress(frame) if frame.startswith(b"\x1f\x8b") else frame).decode()
+
+
 def received(lines: Iterable[Line]) -> Iterator[Any]:
     """The text frames from the venue, decoded."""
     for line in lines:

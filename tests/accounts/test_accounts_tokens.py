@@ -5,9 +5,9 @@ import uuid
 import msgspec
 import pytest
 
-from pricewatch.accounts.policy import may_administer, may_write
-from pricewatch.accounts.tokens import digest, is_valid, is_well_formed, mint
-from pricewatch.domain.account import Account, Role
+from pricewatch.accounts.policy import abilities
+from pricewatch.accounts.tokens import digest, is_ticket, is_valid, is_well_formed, issue, mint, open_session
+from pricewatch.domain.account import EVERY_SCOPE, Account, Role, Scope
 
 
 def test_a_minted_key_is_known_only_by_its_digest() -> None:
@@ -39,9 +39,36 @@ def test_keys_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "write", "administer"),
-    [(Role.VIEWER, False, False), (Role.USER, True, False), (Role.ADMIN, True, True)],
+    ("role", "can"),
+    [
+        (Role.VIEWER, {Scope.READ}),
+        (Role.USER, {Scope.READ, Scope.WRITE}),
+        (Role.ADMIN, {Scope.READ, Scope.WRITE, Scope.ADMIN}),
+    ],
 )
-def test_roles(role: Role, write: bool, administer: bool) -> None:
+def test_a_key_may_what_both_its_role_and_its_scopes_allow(role: Role, can: set[Scope]) -> None:
     account = Account(uuid.uuid4(), "ann", "", role, 0)
-    assert (may_write(account), may_administer(account)) == (write, administer)
+    assert abilities(account, EVERY_SCOPE) == can
+    assert abilities(account, frozenset({Scope.READ})) == {Scope.READ}
+    assert abilities(account, frozenset({Scope.ADMIN})) == can & {Scope.ADMIN}
+
+
+def test_a_session_does_and_lives_no_more_than_its_key() -> None:
+    account = uuid.uuid4()
+    opened = open_session(account, now=5, lifetime=100, agent="Firefox")
+    assert opened.session.digest == digest(opened.cookie)
+    assert opened.cookie not in repr(opened.session)
+    assert (opened.session.expires, opened.session.scopes, opened.session.key_id) == (105, EVERY_SCOPE, None)
+    key = mint(account, now=0, expires=50, scopes=frozenset({Scope.READ})).key
+    short = open_session(account, now=5, lifetime=100, key=key).session
+    assert (short.expires, short.scopes, short.key_id) == (50, frozenset({Scope.READ}), key.id)
+    endless = open_session(account, now=5, lifetime=100, key=mint(account, now=0).key).session
+    assert endless.expires == 105
+
+
+def test_a_ticket_is_known_only_by_its_digest() -> None:
+    issued = issue(uuid.uuid4(), credential=b"c", is_session=True, expires=9)
+    assert is_ticket(issued.text)
+    assert not is_ticket("pwt_" + "x" * 42)
+    assert issued.ticket.digest == digest(issued.text)
+    assert issued.text not in repr(issued.ticket)

@@ -22,6 +22,7 @@ COMMANDS = [
     "run", "demo", "check", "migrate", "watch", "simulate", "replay", "record", "backfill", "import",
     "config show", "config example",
     "rules list", "rules add", "rules delete", "rules schema", "user add", "user key", "user list", "user revoke",
+    "user password", "user change", "user export", "user erase",
 ]  # fmt: skip
 
 
@@ -89,6 +90,43 @@ def test_the_schema(pw: Command) -> None:
 
 
 @pytest.mark.postgres
+def test_people_change_and_leave(pw: Command, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    where = ("--config", str(config))
+    for name, role in (("root", "admin"), ("ann", "user")):
+        assert pw("user", "add", name, "--role", role, *where).code == 0
+    for text, code in (("correct horse battery\n", 0), ("short\n", ExitCode.INPUT)):
+        monkeypatch.setattr("sys.stdin", io.StringIO(text))
+        assert pw("user", "password", "ann", *where).code == code
+    assert "no password any more" in pw("user", "password", "ann", "--remove", *where).err
+    assert pw("user", "change", "ann", *where).code == ExitCode.INPUT
+    changed = pw("user", "change", "ann", "--role", "viewer", "--email", "a@example.org", "--disabled", *where)
+    assert "ann: viewer, a@example.org, shut out" in changed.err
+    assert "(disabled)" in pw("user", "list", *where).out
+    assert "let in" in pw("user", "change", "ann", "--enabled", *where).err
+    assert "last administrator" in pw("user", "change", "root", "--role", "user", *where).err
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps(RULE))
+    assert pw("rules", "add", str(rules), "--account", "ann", *where).code == 0
+    kinds = [json.loads(line)["kind"] for line in pw("user", "export", "ann", *where).out.splitlines()]
+    assert {"account", "key", "rule", "audit"} == set(kinds)
+    written = pw("user", "export", "ann", str(tmp_path / "ann.ndjson"), *where)
+    assert f"{len(kinds)} documents of ann" in written.err
+    assert len((tmp_path / "ann.ndjson").read_text().splitlines()) == len(kinds)
+    assert pw("user", "erase", "ann", *where).code == ExitCode.INPUT
+    assert "ann and 1 rules are gone" in pw("user", "erase", "ann", "--yes", *where).err
+    assert pw("user", "export", "ann", *where).code == ExitCode.INPUT
+    assert [one["name"] for one in pw("user", "list", "--json", *where).json] == ["root"]
+
+
+def test_a_password_is_asked_for_twice(pw: Command, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["correct horse battery", "correct horse batterie"])
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda _: next(answers))
+    answer = pw("user", "password", "ann", "--config", str(config))
+    assert (answer.code, "not the same" in answer.err) == (ExitCode.INPUT, True)
+
+
+@pytest.mark.postgres
 class TestPeopleAndRules:
     def test_from_an_account_to_its_rules_and_back(self, pw: Command, config: Path, tmp_path: Path) -> None:
         where = ("--config", str(config))
@@ -113,6 +151,10 @@ class TestPeopleAndRules:
         (ann,) = pw("user", "list", "--json", *where).json
         assert ann["keys"][0]["revoked"]
         assert "ann@example.org" in pw("user", "list", *where).out
+        scoped = pw("user", "key", "ann", "--title", "bot", "--scope", "read", "--scope", "write", *where)
+        assert scoped.code == 0, scoped.err
+        (ann,) = pw("user", "list", "--json", *where).json
+        assert (ann["keys"][-1]["title"], ann["keys"][-1]["scopes"]) == ("bot", ["read", "write"])
 
         rules, bad = tmp_path / "rules.json", tmp_path / "bad.json"
         rules.write_text(json.dumps([RULE, RULE | {"title": "dearer"}]))

@@ -36,6 +36,9 @@ def part(message: EmailMessage, kind: str) -> str:
     return text
 
 
+WHOLE: dict[str, Any] = {"scope": "rule", "market": 0, "venue": "", "symbol": "*", "price": 0.0}
+
+
 @pytest.mark.parametrize(
     ("changes", "subject"),
     [
@@ -110,6 +113,22 @@ def part(message: EmailMessage, kind: str) -> str:
         (
             {"kind": "outside_band", "direction": Direction.CLEARED, "evidence": {}},
             "BTC-USD no longer outside its forecast band: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"direction": Direction.PAUSED, "evidence": {"most_per_hour": 1_000}},
+            "BTC-USD paused: it fired more than 1,000 times in an hour: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {**WHOLE, "direction": Direction.EXPIRING, "evidence": {"expires": NOON + 60 * MINUTE}},
+            "every symbol: your rule (above) expires 2026-01-31 15:03 UTC, 14:03 UTC",
+        ),
+        (
+            {**WHOLE, "direction": Direction.EXPIRING, "symbol": "ETH-USD", "evidence": {}},
+            "ETH-USD: your rule (above) expires soon, 14:03 UTC",
+        ),
+        (
+            {**WHOLE, "direction": Direction.EXPIRED},
+            "every symbol: your rule (above) expired, 14:03 UTC",
         ),
         ({"kind": "venue_divergence"}, "BTC-USD venue divergence: 70,012.4 (coinbase) 14:03 UTC"),
         (

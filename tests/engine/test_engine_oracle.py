@@ -99,7 +99,7 @@ def test_the_same_signals_as_the_slow_evaluator(
 def everything() -> list[ActiveRule]:
     rng = random.Random(4)
     rules = []
-    for number in range(1, 121):
+    for number in range(1, 141):
         level = round(rng.uniform(98.0, 102.0), 1)
         choices: list[dict[str, Any]] = [
             {"type": "above", "level": level},
@@ -113,7 +113,26 @@ def everything() -> list[ActiveRule]:
             {"type": "volume", "times": 1.2, "window": "2s", "baseline": "30s"},
             {"type": "volatility", "times": 1.5, "window": "5s", "baseline": "40s"},
             {"type": "trailing", "percent": round(rng.uniform(0.1, 0.8), 2), "window": "30s"},
-        ]
+            {"type": "and", "of": [
+                {"type": "above", "level": level},
+                {"type": "or", "of": [
+                    {"type": "volume", "times": 1.2, "window": "2s", "baseline": "30s"},
+                    {"type": "not", "of": {"type": "change", "window": "20s", "percent": "0.1%"}},
+                ]},
+            ]},
+            {"type": "then", "within": "15s", "steps": [
+                {"type": "below", "level": level},
+                {"type": "crosses", "level": level + 0.2, "direction": "up"},
+            ]},
+            {"type": "or", "of": [
+                {"type": "anomaly", "score": 1.5},
+                {"type": "then", "within": "8s", "steps": [
+                    {"type": "extreme", "of": "high", "window": "30s"},
+                    {"type": "outside_band"},
+                    {"type": "below", "level": level},
+                ]},
+            ]},
+        ]  # fmt: skip
         when = choices[number % len(choices)]
         policy: dict[str, Any] = {"hold": rng.choice(["0s", "3s"]), "cooldown": rng.choice(["0s", "15s"])}
         rules.append(active(number, when, channels=["email"], **policy))
@@ -163,7 +182,7 @@ def test_the_same_inputs_give_the_same_outputs() -> None:
     assert len([t for t in one.engine.transitions if t.signal]) > 200
     assert {t.signal.kind for t in one.engine.transitions if t.signal} == {
         "above", "below", "crosses", "change", "anomaly", "outside_band",
-        "trailing", "channel", "extreme", "volume", "volatility",
+        "trailing", "channel", "extreme", "volume", "volatility", "and", "or", "then",
     }  # fmt: skip
     one.advance(10_000)
     two.advance(10_000)
@@ -189,13 +208,15 @@ def test_a_restart_changes_nothing(cut: int, back: int) -> None:
     saved = [snapshot for market in (1, 3) for snapshot in before.engine.snapshot(market)]
     feed(before, ticks[taken:cut], taken + 1)
     states: dict[uuid.UUID, dict[int, RuleState]] = {}
+    parts: dict[uuid.UUID, dict[int, bytes]] = {}
     for transition in before.engine.transitions:
         row = transition.row
         states.setdefault(row.rule_id, {})[row.market] = row.state
+        parts.setdefault(row.rule_id, {})[row.market] = row.parts
 
     after = Desk(BTC, ETH, models=True)
     for rule in everything():
-        after.engine.arm(rule, states.get(rule.id, {}))
+        after.engine.arm(rule, states.get(rule.id, {}), parts=parts.get(rule.id))
     for snapshot in saved:
         assert after.engine.restore(snapshot)
     activated(after)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.engine.bars import Bar, pack, unpack
-from pricewatch.engine.index import Instance, LevelIndex
+from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.series import TRIM, Series, Window
-from pricewatch.engine.state import ActiveRule
+from pricewatch.engine.state import ActiveRule, Standing
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.rules.base import PRICE, Condition, Feature
 from pricewatch.rules.conditions.above import Above
@@ -25,6 +25,7 @@ from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -44,6 +45,7 @@ CONDITIONS: list[Condition] = [
     Below(-1.0, -1.0),
     Crosses(2.0, 1.0, up=True),
     Crosses(2.0, 3.0, up=False),
+    Stale(0.0, 0.0, MINUTE),
     Change(2.0, 1.0, MINUTE, "up"),
     Change(2.0, 1.0, MINUTE, "down"),
     Change(2.0, 1.0, MINUTE, "either"),
@@ -87,9 +89,8 @@ def test_the_unknown_decides_nothing(when: Condition) -> None:
 
 def instance(number: int, when: Condition, index: LevelIndex, state: RuleState = ARMED) -> Instance:
     rule = Rule("t", None, None, when, Policy())
-    made = Instance(
-        ActiveRule(uuid.UUID(int=number), uuid.UUID(int=0), 1, rule, 0), number.to_bytes(16, "big"), 1, index, state
-    )
+    active = ActiveRule(uuid.UUID(int=number), uuid.UUID(int=0), 1, rule, 0)
+    made = Instance(Standing(active, 0), number.to_bytes(16, "big"), 1, index, state)
     index.members.add(made)
     return made
 
@@ -99,10 +100,11 @@ def test_waking_takes_exactly_those_concerned() -> None:
     index.x = 50.0
     for level in range(100):
         index.place(instance(level, Above(float(level), float(level)), index))
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(49.5, touched)
     assert len(touched) == 50
     for one in touched:
+        assert isinstance(one, Instance)
         one.state = FIRING
         index.place(one)
     assert (index.up, index.down) == (math.nextafter(50.0, math.inf), 49.0)
@@ -116,7 +118,7 @@ def test_rules_of_one_level_share_it() -> None:
     index = LevelIndex(PRICE)
     for _ in range(3):
         index.place(instance(7, Above(1.0, 1.0), index))
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(2.0, touched)
     assert len(touched) == 3
     assert all(one.awake for one in touched)
@@ -132,7 +134,7 @@ def test_stale_triggers_do_not_pile_up() -> None:
         index.place(one)
     assert len(index._ups) < 100
     assert len(index._downs) < 100
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(-5.0, touched)
     assert touched == [one]
     index.drop(other)
@@ -147,7 +149,7 @@ def test_an_unknown_number_concerns_only_those_that_wait_on_it() -> None:
     index.x = 2.0
     index.place(pending)
     index.place(firing)
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(math.nan, touched)
     assert touched == [pending]
     index.sample(math.nan, touched)
@@ -159,7 +161,7 @@ def test_an_emptied_index_wakes_nobody() -> None:
     one = instance(1, Above(1.0, 0.5), index)
     index.place(one)
     index.empty()
-    touched: list[Instance] = []
+    touched: list[Sleeper] = []
     index.sample(5.0, touched)
     assert not touched
     assert one.awake

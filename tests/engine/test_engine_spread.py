@@ -103,7 +103,7 @@ def test_unread_quotes_leave_nothing_behind() -> None:
     desk.engine.disarm(active(2, SPREAD).id)
     desk.quote(1, 98, 102)
     desk.engine.disarm(active(1, SPREAD).id)
-    assert (market.spread, market.quote, market.unquoted, len(market.indexes)) == (None, None, {}, 1)
+    assert (market.quoted, market.quote, market.unquoted, len(market.indexes)) == ([], None, {}, 1)
     before = desk.engine.judged
     desk.quote(2, 90, 110)
     assert desk.engine.judged == before
@@ -128,3 +128,44 @@ def test_the_spread_follows_its_definition(quotes: list[tuple[int, int]]) -> Non
                 wanted.append((1, "cleared", float(second)))
             state = "idle"
     assert desk.said() == wanted
+
+
+def test_levels_may_be_judged_by_quotes() -> None:
+    desk = Desk()
+    for number, source in enumerate(["trade", "mid", "bid", "ask"], start=1):
+        desk.engine.arm(active(number, {"type": "above", "level": "100", "source": source}))
+    desk.engine.arm(active(5, {"type": "crosses", "level": "100", "direction": "up", "source": "mid"}))
+    desk.trade(0, 90)
+    desk.quote(1, 99, 99.5)
+    desk.quote(2, 99.9, 100.1)  # the middle is the very level
+    assert desk.said() == [(4, "fired", 2.0)]
+    desk.quote(3, 99.99, 100.02)
+    two, five = desk.signals()
+    assert (two.rule_id.int, five.rule_id.int, two.price) == (2, 5, 100.005)
+    assert two.evidence == {
+        "v": 1, "feature": "mid", "price": "90", "value": "100.005", "prior": "100", "threshold": "100",
+        "clear": "99.9", "source": "mid", "quote": {"bid": "99.99", "ask": "100.02"},
+    }  # fmt: skip
+    desk.quote(4, 100.01, 100.03)
+    assert desk.said() == [(3, "fired", 4.0)]
+    desk.trade(5, 101)
+    assert desk.said() == [(1, "fired", 5.0)]
+    desk.engine.disarm(active(2, SPREAD).id)
+    desk.quote(6, 90, 91)
+    assert desk.said() == [(3, "cleared", 6.0), (4, "cleared", 6.0)]
+
+
+def test_other_levels_take_a_source_too() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "below", "level": "100", "source": "bid"}))
+    desk.engine.arm(
+        active(2, {"type": "channel", "lower": "90", "upper": "100", "direction": "enter", "source": "ask"}, hold="5s")
+    )
+    desk.trade(0, 105)
+    desk.quote(1, 101, 102)
+    desk.quote(2, 98, 99)
+    (fired,) = desk.signals()
+    assert (fired.price, fired.evidence["source"]) == (98.0, "bid")
+    desk.advance(8.1)
+    (late,) = desk.signals()
+    assert (late.cause, late.price, late.evidence["value"]) == (f"timer:{T0 + 7 * S}", 105.0, "99")

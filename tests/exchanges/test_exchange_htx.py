@@ -12,7 +12,7 @@ from tests.exchanges.cases.htx import CASE, LAST, NEWEST_FIRST, PUSH, packed
 
 from benchmarks import plain
 from pricewatch.domain.errors import BadData, Refused, Unavailable
-from pricewatch.domain.market import Flag, Market, Trade
+from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.exchanges.base import (
     HEARTBEAT,
     BadTrade,
@@ -90,6 +90,13 @@ def test_an_empty_side_is_no_quote(adapter: Adapter, read: Read) -> None:
     assert isinstance(read(exchange, packed(PUSH.replace("52665.02", "null")))[0], Ignored)
 
 
+def test_a_book_that_ends_like_trades_is_a_book(adapter: Adapter, read: Read) -> None:
+    exchange = adapter("htx", "ETH-USDT")
+    (quote,) = read(exchange, packed(PUSH[:-2] + ',"more":[1]}}'))
+    assert isinstance(quote, Quote)
+    assert quote == read(exchange, packed(PUSH))[0]
+
+
 def test_a_message_a_topic(adapter: Adapter) -> None:
     exchange = adapter("htx", "ETH-USDT")
     trades, best = exchange.subscribe(exchange.expected())
@@ -108,6 +115,7 @@ def test_a_bomb_is_not_inflated(adapter: Adapter, read: Read) -> None:
     [
         (packed(LAST)[:-9], BadData),
         (packed(LAST)[:40], BadData),
+        (packed(LAST)[:10] + b"\xff" * 2_000, BadData),
         (b"\x1f\x8b", BadData),
         (b"\x1f\x8b" + b"\xff" * 40, BadData),
         (packed(LAST)[:-8] + b"\0" * 8, BadData),

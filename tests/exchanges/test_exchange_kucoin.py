@@ -159,6 +159,7 @@ def test_an_unknown_symbol_alone(adapter: Adapter, read: Read) -> None:
         (TRADE.replace('"67523"', '"1e999"'), BadTrade),
         (TRADE.replace('"sequence":"11067996711960577"', f'"sequence":"{2**63}"'), BadTrade),
         (TICKER.replace("ticker:BTC", "ticker:X"), BadData),
+        (TICKER.replace("ticker:BTC", "ticker:X").replace('"0.049"', '""'), BadData),
         (TICKER.replace('"0.049"', "[]"), BadData),
         ("x", BadData),
         ("[" * 100_000, BadData),

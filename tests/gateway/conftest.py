@@ -2,11 +2,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import aiohttp
 import pytest
+from playwright.async_api import Page, async_playwright, expect
+from tests.conftest import missing
 from tests.gateway.gateway_world import Client, World
 
+CHROMIUM = Path("/usr/bin/chromium")
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 Connect = Callable[..., Awaitable[Client]]
 
 
@@ -35,3 +47,14 @@ async def connect(http: aiohttp.ClientSession) -> AsyncIterator[Connect]:
             return client
 
         yield connect
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Page]:
+    if not CHROMIUM.exists():
+        missing(f"there is no Chromium at {CHROMIUM}")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
+        expect.set_options(timeout=20_000)
+        yield await browser.new_page(viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin")
+        await browser.close()

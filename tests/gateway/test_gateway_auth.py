@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import uuid
+
 import aiohttp
 import pytest
 from tests.gateway.gateway_world import QUICK, Client, World
 
+from pricewatch.domain.account import Account
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.time import SECOND
-from pricewatch.gateway.auth import Door, KeyRing
+from pricewatch.gateway import credentials
+from pricewatch.gateway.credentials import Identity, KeyRing
 from pricewatch.gateway.feed.codes import Close
 
 
@@ -123,9 +127,13 @@ async def test_a_browser_session_ends_by_itself(world: World) -> None:
 async def test_known_keys_are_believed_while_the_store_is_away(world: World) -> None:
     account, key = await world.account("ann")
     settings = QUICK.model_copy(update={"key_ttl": 2.0})
-    ring = KeyRing(world.store.accounts, settings, world.clock)
-    digest = (await world.store.accounts.keys(account.id))[0].digest
-    assert await ring.owner(digest) == account
+    ring = KeyRing(world.store.accounts, world.store.accounts.sessions, settings, world.clock)
+
+    async def owner(text: str) -> Account | None:
+        known = await ring.key(text)
+        return None if known is None else known.identity.account
+
+    assert await owner(key) == account
     looked = world.store.accounts.by_digest
 
     async def away(_: bytes) -> None:
@@ -133,19 +141,32 @@ async def test_known_keys_are_believed_while_the_store_is_away(world: World) -> 
 
     world.store.accounts.by_digest = away  # type: ignore[assignment,method-assign]
     world.clock.advance(60)
-    assert await ring.owner(digest) == account
+    assert await owner(key) == account
     with pytest.raises(Unavailable):
-        await ring.owner(b"other")
+        await owner("pw_00000000_" + "x" * 43)
     world.clock.advance(settings.key_grace)
     with pytest.raises(Unavailable):
-        await ring.owner(digest)
+        await owner(key)
     world.store.accounts.by_digest = looked  # type: ignore[method-assign]
-    assert await ring.owner(digest) == account
-    assert key
+    assert await owner(key) == account
 
 
-async def test_memory_of_browsers_is_bounded(world: World) -> None:
-    door = Door(world.store.accounts, QUICK.model_copy(update={"max_browser_sessions": 3}), world.clock)
-    for number in range(10):
-        door.browsers.start(bytes([number]))
-    assert len(door.browsers._open) == 3
+async def test_memory_of_keys_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "_CACHED", 3)
+    ring = KeyRing(world.store.accounts, world.store.accounts.sessions, QUICK, world.clock)
+    for _ in range(10):
+        assert await ring.key("pw_00000000_" + uuid.uuid4().hex + "x" * 11) is None
+    assert len(ring._cache) == 3
+
+
+async def test_nobody_can_tell_means_everybody_stays(world: World) -> None:
+    account, _ = await world.account("ann")
+    ring = KeyRing(world.store.accounts, world.store.accounts.sessions, QUICK, world.clock)
+
+    async def away(*_: object) -> None:
+        raise Unavailable("away")
+
+    world.store.accounts.standing = away  # type: ignore[assignment,method-assign]
+    identity = Identity(account, b"digest", frozenset())
+    assert await ring.standing([identity]) == {b"digest"}
+    assert await ring.standing([]) == frozenset()

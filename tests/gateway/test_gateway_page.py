@@ -2,26 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Page, async_playwright, expect
-from tests.conftest import missing
+from playwright.async_api import Page, expect
 from tests.gateway.gateway_world import BTC, ETH, KRAKEN, QUICK, World
 
 from pricewatch.gateway.pages import POLICY
-
-CHROMIUM = Path("/usr/bin/chromium")
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 async def test_the_page_comes_with_its_policy(world: World, http: aiohttp.ClientSession) -> None:
@@ -35,17 +23,6 @@ async def test_the_page_comes_with_its_policy(world: World, http: aiohttp.Client
             assert answer.status == 304
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Page]:
-    if not CHROMIUM.exists():
-        missing(f"there is no Chromium at {CHROMIUM}")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=str(CHROMIUM), args=QUIET)
-        expect.set_options(timeout=20_000)
-        yield await browser.new_page(viewport={"width": 1280, "height": 800}, timezone_id="Europe/Berlin")
-        await browser.close()
-
-
 @pytest.mark.browser
 async def test_the_live_page_shows_prices_and_signals(page: Page, tmp_path: Path) -> None:
     complaints: list[str] = []
@@ -54,6 +31,9 @@ async def test_the_live_page_shows_prices_and_signals(page: Page, tmp_path: Path
     async with World(QUICK.model_copy(update={"heartbeat_interval": 0.5})).running() as world:
         account, key = await world.account("ann")
         await page.goto(world.base)
+        await expect(page.get_by_label("Name")).to_be_focused()
+        await page.screenshot(path=tmp_path / "login.png")
+        await page.get_by_role("button", name="Use an API key instead").click()
         await page.get_by_label("API key").fill("pw_wrong")
         await page.keyboard.press("Enter")
         await expect(page.locator("#login-error")).to_contain_text("unknown")
@@ -89,10 +69,16 @@ async def test_the_live_page_shows_prices_and_signals(page: Page, tmp_path: Path
 @pytest.mark.browser
 async def test_the_live_page_resumes_after_a_restart(page: Page) -> None:
     first = World()
-    account, key = await first.account("ann")
+    account, _ = await first.account("ann")
     async with first.running():
+        hashed = await first.gateway._routes._passwords.hash("correct horse battery")
+        await first.store.accounts.set_password(account.id, hashed)
         await page.goto(first.base)
-        await page.get_by_label("API key").fill(key)
+        await page.get_by_label("Name").fill("ann")
+        await page.get_by_label("Password").fill("wrong horse battery")
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#login-error")).to_contain_text("no account with this name and password")
+        await page.get_by_label("Password").fill("correct horse battery")
         await page.keyboard.press("Enter")
         await first.emit(account, 2)
         await expect(page.locator(".signal")).to_have_count(2)

@@ -71,7 +71,7 @@ async def test_rules_live_and_change(world: World, ann: Api, bob: Api) -> None:
 async def test_rules_come_in_pages(ann: Api) -> None:
     made = {(await ann("POST", "/rules", RULE))[1]["id"] for _ in range(5)}
     status, first = await ann("GET", "/rules?limit=3")
-    _, second = await ann("GET", f"/rules?limit=3&after={first['next']}")
+    _, second = await ann("GET", f"/rules?limit=3&cursor={first['next']}")
     assert status == 200
     assert second["next"] is None
     assert {one["id"] for one in first["rules"] + second["rules"]} == made
@@ -166,9 +166,9 @@ async def test_roles_decide(world: World, http: aiohttp.ClientSession, ann: Api)
     admin = Api(world, http, key)
     assert (await viewer("POST", "/rules", RULE))[0] == 403
     assert (await viewer("GET", "/rules"))[0] == 200
-    assert (await ann("GET", "/accounts"))[0] == 403
-    _, answer = await admin("GET", "/accounts")
-    assert [one["name"] for one in answer["accounts"]] == ["ann", "vic", "root"]
+    assert (await ann("GET", "/users"))[0] == 403
+    _, answer = await admin("GET", "/users")
+    assert [one["name"] for one in answer["users"]] == ["ann", "vic", "root"]
     assert (await viewer("GET", "/me"))[1]["role"] == "viewer"
 
 

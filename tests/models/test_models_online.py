@@ -59,6 +59,16 @@ class TestEveryModel:
         assert scores[-1] > 4.0
         assert scores[1] < 1.5
 
+    @pytest.mark.parametrize("wild", [0.0, 0.02, 0.2])
+    def test_taking_is_scoring_then_learning_to_the_bit(self, kind: type[OnlineModel], wild: float) -> None:
+        one, other, rng = kind(), kind(), random.Random(5)
+        for _ in range(2_000):
+            x = rng.gauss(0.0, 1e-4) * (rng.choice([8.0, 100.0, 1e6]) if rng.random() < wild else 1.0)
+            expected = other.score(x)
+            other.learn(x)
+            assert one.take(x) == expected
+            assert one.dump() == other.dump()
+
     def test_one_absurd_value_does_not_ruin_it(self, kind: type[OnlineModel]) -> None:
         model, rng = kind(), random.Random(3)
         for _ in range(1_000):
@@ -142,6 +152,13 @@ def test_the_version_names_models_and_schemas() -> None:
     assert version(ONLINE) == "ewz+tail@1.1"
 
 
+def test_taking_a_price_is_scoring_then_learning_it() -> None:
+    one, other, path = Ensemble(ONLINE), Ensemble(ONLINE), prices(1_500)
+    path[700] *= 1.01
+    assert repr([one.take(price) for price in path]) == repr(run(other, path))
+    assert one.snapshots(1, seen=1) == other.snapshots(1, seen=1)
+
+
 @given(cut=st.integers(0, 250))
 def test_a_restored_ensemble_goes_on_identically(cut: int) -> None:
     path = prices(300)
@@ -206,6 +223,11 @@ class Fragile:
             raise self.panic
         self.value += 1.0
 
+    def take(self, x: float) -> float:
+        score = self.score(x)
+        self.learn(x)
+        return score
+
     def dump(self) -> list[float]:
         return [math.inf if self.trouble == "dump" else self.value]
 
@@ -237,6 +259,20 @@ def test_a_failing_model_goes_back_to_its_last_good_state(fragile: type[Fragile]
     assert ensemble.score(100.0) == value + 1.0
 
 
+@pytest.mark.parametrize(("trouble", "value"), [("score", 7.0), ("nan", 7.0), ("learn", 6.0), ("dump", 9.0)])
+def test_a_model_that_fails_while_taking_goes_back_too(fragile: type[Fragile], trouble: str, value: float) -> None:
+    ensemble = Ensemble({"fragile": fragile}, warm_up=1, checkpoint=5)
+    run(ensemble, prices(9))
+    fragile.trouble = trouble
+    before = ensemble.score(100.0) if trouble == "dump" else math.nan
+    answers = [ensemble.take(price) for price in prices(5, seed=2)]
+    fragile.trouble = ""
+    assert ensemble.failures >= 1
+    assert repr(answers[0]) == repr(before)
+    ensemble.take(100.0)
+    assert ensemble.score(100.0) >= min(value, 6.0)
+
+
 def test_a_model_that_cannot_go_back_starts_afresh(fragile: type[Fragile]) -> None:
     ensemble = Ensemble({"fragile": fragile}, warm_up=1, checkpoint=5)
     run(ensemble, prices(9))
@@ -260,6 +296,8 @@ def test_a_request_to_stop_passes(fragile: type[Fragile], trouble: str) -> None:
     fragile.trouble, fragile.panic = trouble, KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
         run(ensemble, prices(1))
+    with pytest.raises(KeyboardInterrupt):
+        ensemble.take(100.0)
 
 
 def test_a_request_to_stop_passes_while_going_back(fragile: type[Fragile]) -> None:

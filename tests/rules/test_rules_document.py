@@ -17,6 +17,7 @@ from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
+from pricewatch.rules.conditions.group import Or
 from pricewatch.rules.conditions.outside_band import OutsideBand
 from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.trailing import Trailing
@@ -24,10 +25,18 @@ from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
 from pricewatch.rules.policy import Policy
+from pricewatch.rules.quiet import Quiet
 from pricewatch.rules.registry import KINDS
 
 MINUTE = 60_000_000
 ABOVE = {"type": "above", "level": "70000"}
+
+
+def deep(groups: int) -> dict[str, Any]:
+    return {"type": "not", "of": deep(groups - 1) if groups > 1 else {"type": "spread", "percent": 1}}
+
+
+NIGHT = {"from": "22:00", "to": "07:00", "zone": "Europe/Berlin"}
 
 
 def written(when: object = ABOVE, policy: object = None, **fields: object) -> bytes:
@@ -131,6 +140,43 @@ def test_a_whole_policy() -> None:
     )
 
 
+def test_the_life_of_a_rule() -> None:
+    policy = {"expires": "2026-12-31T18:00:00+01:00", "warn": "2h", "most_per_hour": 5, "quiet": NIGHT}
+    built = parse(written(policy=policy)).policy
+    assert (built.expires, built.warn, built.most_per_hour) == (1_798_736_400_000_000, 120 * MINUTE, 5)
+    assert built.quiet == Quiet(22 * 60, 7 * 60, "Europe/Berlin")
+    assert parse(written(policy={"expires": "2026-12-31T17:00:00Z"})).policy.warn == 24 * 60 * MINUTE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"title": "u"},
+        {"policy": {"severity": "critical"}},
+        {"policy": {"channels": ["email"], "mail_on_clear": True}},
+        {"policy": {"quiet": NIGHT}},
+    ],
+)
+def test_who_is_told_and_how_loudly_makes_no_other_signals(change: dict[str, Any]) -> None:
+    assert parse(written()).judges_as(parse(written(**change)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"symbols": "*"},
+        {"venues": ["kraken"]},
+        {"when": {"type": "below", "level": "70000"}},
+        {"when": {"type": "above", "level": "70001"}},
+        {"policy": {"for": "1s"}},
+        {"policy": {"fires": "once"}},
+        {"policy": {"expires": "2026-12-31T17:00:00Z"}},
+    ],
+)
+def test_what_is_judged_makes_other_signals(change: dict[str, Any]) -> None:
+    assert not parse(written()).judges_as(parse(written(**change)))
+
+
 def test_a_crossing_never_signals_its_end() -> None:
     assert not parse(written({"type": "crosses", "level": 1, "direction": "up"})).policy.clear_signal
 
@@ -194,6 +240,44 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "and", "of": [ABOVE]}), "$.when.of"),
+        (written({"type": "and", "of": [ABOVE, {"type": "abov"}]}), "$.when.of[1].type"),
+        (written({"type": "or", "of": [ABOVE, {"type": "spread", "percent": 0}]}), "$.when.of[1].percent"),
+        (written({"type": "not", "of": {"type": "above", "level": 0}}), "$.when.of.level"),
+        (written({"type": "not", "of": {"type": "not", "of": {"type": "above", "level": 0}}}), "$.when.of.of.level"),
+        (written({"type": "then", "steps": [ABOVE, {"type": "above", "level": 0}]}), "$.when"),
+        (written({"type": "then", "steps": [ABOVE, ABOVE], "within": "25h"}), "$.when.within"),
+        (
+            written({"type": "then", "steps": [ABOVE, {"type": "above", "level": 0}], "within": "5m"}),
+            "$.when.steps[1].level",
+        ),
+        (written({"type": "and", "of": [ABOVE, ABOVE]}, {"clear": 1}), "$.policy.clear"),
+        (
+            written({"type": "or", "of": [ABOVE, {"type": "above", "level": 1}]}, {"hysteresis": "100%"}),
+            "$.policy.hysteresis",
+        ),
+        (
+            written({"type": "then", "steps": [ABOVE, ABOVE], "within": "5m"}, {"fire_on_arming": True}),
+            "$.policy.fire_on_arming",
+        ),
+        (written({"type": "and", "of": [ABOVE] * 50}), "$.when"),
+        (written({"type": "or", "of": [{"type": "and", "of": [ABOVE] * 25}] * 2}), "$.when"),
+        (written(deep(5)), "$.when"),
+        (written(deep(300)), "$.when"),
+        (
+            b'{"title":"a","symbols":"*","when":'
+            + b'{"type":"not","of":' * 900
+            + b'{"type":"spread","percent":1}'
+            + b"}" * 901,
+            "$.when",
+        ),
+        (
+            b'{"title":"a","symbols":"*","when":'
+            + b'{"type":"not","of":' * 3_000
+            + b'{"type":"spread","percent":1}'
+            + b"}" * 3_001,
+            "$",
+        ),
         (written({"type": "channel", "lower": 2, "upper": 2, "direction": "exit"}), "$.when.upper"),
         (written({"type": "channel", "lower": 0, "upper": 2, "direction": "exit"}), "$.when.lower"),
         (written({"type": "channel", "lower": 1, "upper": 2, "direction": "up"}), "$.when.direction"),
@@ -240,6 +324,29 @@ def test_which_markets_a_rule_watches() -> None:
             "$.policy.fire_on_arming",
         ),
         (written(policy={"surprise": 1}), "$.policy"),
+        (written(policy={"most_per_hour": 0}), "$.policy.most_per_hour"),
+        (written(policy={"expires": "tomorrow"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31T10:00:00"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31 10:00:00Z"}), "$.policy.expires"),
+        (written(policy={"expires": "2026-12-31T10:00:00Z", "warn": "31d"}), "$.policy.warn"),
+        (written(policy={"warn": "1h"}), "$.policy.warn"),
+        (written(policy={"nodata": {"after": "10ms"}}), "$.policy.nodata.after"),
+        (written(policy={"nodata": {"after": "25h"}}), "$.policy.nodata.after"),
+        (written(policy={"nodata": {"after": "1h", "then": "panic"}}), "$.policy.nodata.then"),
+        (written(policy={"nodata": {}}), "$.policy.nodata"),
+        (written({"type": "stale", "after": "10ms"}), "$.when.after"),
+        (written({"type": "stale", "after": "25h"}), "$.when.after"),
+        (written({"type": "stale", "after": "1m"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "above", "level": 1, "source": "last"}), "$.when.source"),
+        (written(policy={"quiet": {"from": "22:00", "to": "07:00"}}), "$.policy.quiet"),
+        (written(policy={"quiet": {**NIGHT, "from": "24:00"}}), "$.policy.quiet.from"),
+        (written(policy={"quiet": {**NIGHT, "to": "7:00"}}), "$.policy.quiet.to"),
+        (written(policy={"quiet": {**NIGHT, "to": "22:00"}}), "$.policy.quiet.to"),
+        (written(policy={"quiet": {**NIGHT, "zone": "Mars/Olympus"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": "../../etc/passwd"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": "Europe"}}), "$.policy.quiet.zone"),
+        (written(policy={"quiet": {**NIGHT, "zone": ""}}), "$.policy.quiet.zone"),
     ],
 )
 def test_what_is_wrong_is_named(document: bytes, field: str) -> None:
@@ -258,8 +365,11 @@ def test_an_unknown_condition_is_answered_with_the_known_ones() -> None:
     ("document", "problem"),
     [
         (written({"type": "above", "levle": "5"}), r"\$\.when: .*`levle`.*did you mean 'level'\?"),
-        (written({"type": "above", "window": "5s"}), r"\$\.when: .*known: \['level', 'type'\]"),
+        (written({"type": "and", "of": [ABOVE, {"type": "above", "levle": 1}]}), r"of\[1\]: .*did you mean 'level'"),
+        (written({"type": "then", "step": []}), r"\$\.when: .*did you mean 'steps'"),
+        (written({"type": "above", "window": "5s"}), r"\$\.when: .*known: \['level', 'source', 'type'\]"),
         (written(policy={"cool": "5s"}), r"\$\.policy: .*did you mean 'cooldown'\?"),
+        (written(policy={"quiet": {**NIGHT, "zon": 1}}), r"\$\.policy\.quiet: .*did you mean 'zone'\?"),
         (written(symbol="BTC-USD"), r"\$: .*did you mean 'symbols'\?"),
         (b'{"when": {"type": "above", "levle": 1}, "when": 5', r"known: \['type'\]"),
     ],
@@ -331,10 +441,41 @@ NUMBERS = st.one_of(
         NUMBERS | st.sampled_from(["5s", "1%"]),
     ),
 )
-def test_documents_never_get_past_invalid(kind: str, fields: dict[str, Any], policy: dict[str, Any]) -> None:
+def test_odd_documents_never_get_past_invalid(kind: str, fields: dict[str, Any], policy: dict[str, Any]) -> None:
     with contextlib.suppress(Invalid):
         rule = parse(written({**fields, "type": kind}, policy))
         assert rule.when.kind == kind
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=9)
+    | st.sampled_from(KINDS),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.sampled_from(["type", "of", "steps", "within", "level", "percent", "window"]), inner)
+        | st.builds(lambda kind, of: {"type": kind, "of": of}, st.sampled_from(["and", "or", "not", "then"]), inner)
+    ),
+    max_leaves=20,
+)
+
+
+@given(when=JSON)
+def test_any_json_is_a_rule_or_invalid(when: object) -> None:
+    try:
+        assert parse(written(when)).when.kind in KINDS
+    except Invalid as error:
+        assert error.field.startswith("$")  # noqa: PT017 - only what is raised is looked at
+
+
+def test_a_tree_of_the_greatest_size_is_taken() -> None:
+    whole = parse(written({"type": "or", "of": [*[ABOVE] * 45, deep(3)]}))
+    assert isinstance(whole.when, Or)
+    assert len(list(whole.when.leaves())) == 46
+    assert parse(written(deep(4))).when.kind == "not"
 
 
 def test_the_schema_is_published() -> None:

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.domain.signal import Direction
-from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, expire, step
+from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, armed, expire, rest, step
 from pricewatch.rules.policy import Policy
 
 S = 1_000_000
@@ -33,7 +34,7 @@ SPENT = RuleState(armed=True, emitted_at=90 * S, fired=1)
             NEW,
             Policy(fire_on_arming=True),
             TRUE,
-            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1),
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1, hour_fires=1),
             Direction.FIRED,
         ),
         (
@@ -48,14 +49,14 @@ SPENT = RuleState(armed=True, emitted_at=90 * S, fired=1)
             ARMED,
             PLAIN,
             TRUE,
-            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1),
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=1, hour_fires=1),
             Direction.FIRED,
         ),
         (
             SPENT,
             Policy(cooldown=10 * S),
             TRUE,
-            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=2),
+            RuleState(phase=Phase.FIRING, armed=True, since=100 * S, emitted_at=100 * S, fired=2, hour_fires=1),
             Direction.FIRED,
         ),
         (
@@ -94,7 +95,7 @@ def test_every_path(
 def test_a_timer_fires_at_its_due_time() -> None:
     after, direction = expire(PENDING, PLAIN, holds=True)
     assert direction is Direction.FIRED
-    assert after == RuleState(phase=Phase.FIRING, armed=True, since=98 * S, emitted_at=103 * S, fired=1)
+    assert after == RuleState(phase=Phase.FIRING, armed=True, since=98 * S, emitted_at=103 * S, fired=1, hour_fires=1)
 
 
 def test_a_timer_whose_condition_is_gone_ends_silently() -> None:
@@ -138,3 +139,80 @@ def test_a_rule_that_has_fired_as_often_as_it_may_has_expired() -> None:
     assert (direction, cleared, expired.phase) == (Direction.FIRED, Direction.CLEARED, Phase.EXPIRED)
     for verdict in (TRUE, BETWEEN, CLEARED):
         assert step(expired, twice, verdict, NOW) == (expired, None)
+
+
+def test_a_rule_that_fires_too_often_within_an_hour_is_paused_and_says_so() -> None:
+    policy = Policy(most_per_hour=2)
+    state, told = ARMED, []
+    for second in range(0, 100, 10):
+        now = Moment(at=7_200 * S + second * S, seen=second)
+        state, direction = step(state, policy, CLEARED if second % 20 else TRUE, now)
+        told.append(direction)
+    assert told[:5] == [Direction.FIRED, Direction.CLEARED, Direction.FIRED, Direction.CLEARED, Direction.PAUSED]
+    assert told[5:] == [None] * 5
+    assert (state.phase, state.fired, state.emitted_at) == (Phase.PAUSED, 2, 7_220 * S)
+
+
+def test_every_hour_counts_anew() -> None:
+    policy = Policy(most_per_hour=1)
+    state, direction = step(ARMED, policy, TRUE, Moment(at=3_599 * S, seen=1))
+    idle, _ = step(state, policy, CLEARED, Moment(at=3_599 * S, seen=2))
+    again, direction = step(idle, policy, TRUE, Moment(at=3_600 * S, seen=3))
+    assert (direction, again.hour, again.hour_fires) == (Direction.FIRED, 1, 1)
+
+
+def test_a_timer_may_pause_too() -> None:
+    tired = msgspec.structs.replace(PENDING, hour=0, hour_fires=1_000, fired=1_000)
+    after, direction = expire(tired, PLAIN, holds=True)
+    assert (after.phase, direction) == (Phase.PAUSED, Direction.PAUSED)
+
+
+STATES = st.builds(
+    RuleState,
+    phase=st.sampled_from([Phase.IDLE, Phase.PENDING, Phase.FIRING, Phase.PAUSED, Phase.EXPIRED]),
+    armed=st.booleans(),
+    silent=st.booleans(),
+    since=st.integers(0, 9),
+    due_at=st.integers(0, 9),
+    emitted_at=st.integers(0, 9),
+    fired=st.integers(0, 9),
+    hour_fires=st.integers(0, 9),
+)
+
+
+@given(STATES)
+def test_rest_keeps_what_must_not_be_forgotten_and_is_the_same_twice(state: RuleState) -> None:
+    rested = rest(state)
+    assert rest(rested) == rested
+    assert (rested.emitted_at, rested.fired) == (state.emitted_at, state.fired)
+    assert (rested == state) or (rested.phase, rested.armed, rested.due_at) == (Phase.IDLE, False, 0)
+    assert rested.phase is not Phase.PENDING
+    assert armed(rested).armed
+
+
+@given(STATES, VERDICTS, st.integers(0, 5), st.integers(1, 5))
+def test_a_step_makes_one_signal_at_most_and_only_on_a_change(
+    state: RuleState, verdict: Verdict, hold: int, most: int
+) -> None:
+    policy = Policy(hold=hold * S, most_per_hour=most)
+    after, direction = step(state, policy, verdict, NOW)
+    assert (after is state) <= (direction is None)
+    assert after.armed or after is state
+    if direction is Direction.FIRED:
+        assert (after.phase, after.fired, after.silent) == (Phase.FIRING, state.fired + 1, False)
+        assert after.hour_fires <= most
+    if direction is Direction.CLEARED:
+        assert (state.phase, state.silent) == (Phase.FIRING, False)
+    if direction is Direction.PAUSED:
+        assert (after.phase, after.fired) == (Phase.PAUSED, state.fired)
+    if state.phase in {Phase.PAUSED, Phase.EXPIRED} and state.armed:
+        assert (after, direction) == (state, None)
+
+
+def test_after_a_pause_the_cooldown_goes_on() -> None:
+    policy = Policy(cooldown=30 * S)
+    paused = rest(msgspec.structs.replace(SPENT))
+    resumed, direction = step(paused, policy, CLEARED, Moment(at=95 * S, seen=1))
+    assert (resumed, direction) == (SPENT, None)
+    pending, direction = step(resumed, policy, TRUE, Moment(at=100 * S, seen=2))
+    assert (pending.phase, pending.due_at, direction) == (Phase.PENDING, 120 * S, None)

@@ -9,12 +9,14 @@ from pricewatch.domain.signal import Direction, Signal, signal_id
 from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.journal import FeedLog, Journal, SystemFeed
 from pricewatch.ports.outbox import Outbox
+from pricewatch.ports.records import Records
 from pricewatch.ports.rules import RuleBook
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.journal import PostgresJournal
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
+from pricewatch.store.records import postgres_records
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.testing.clock import ManualClock
@@ -33,12 +35,16 @@ class Keepers(NamedTuple):
     feeds: FeedLog
     outbox: Outbox
     system: SystemFeed
+    records: Records
 
 
 def in_memory() -> Keepers:
     clock = ManualClock()
     store = MemoryStore(clock, batch=7)
-    return Keepers(clock, store.accounts, store.rules, store.journal, store.journal, store.outbox, store.journal)
+    return Keepers(
+        *(clock, store.accounts, store.rules, store.journal, store.journal, store.outbox, store.journal),
+        store.records,
+    )
 
 
 def in_postgres(database: Database) -> Keepers:
@@ -51,6 +57,7 @@ def in_postgres(database: Database) -> Keepers:
         PostgresFeedLog(database),
         PostgresOutbox(database, clock),
         PostgresSystemFeed(database, clock),
+        postgres_records(database, clock),
     )
 
 

@@ -25,9 +25,10 @@ T = TypeVar("T")
 
 def make_state(rule: uuid.UUID, *, version: int = 1, market: int = 3, fired: int = 0, seen: int = 5) -> StateRow:
     state = RuleState(
-        Phase.PENDING, armed=True, silent=True, since=2**53 + 1, due_at=4, due_seen=5, emitted_at=6, fired=fired
-    )
-    return StateRow(rule, version, market, state, seen)
+        Phase.PENDING, armed=True, silent=True, since=2**53 + 1, due_at=4, due_seen=5, emitted_at=6, fired=fired,
+        hour=7, hour_fires=8,
+    )  # fmt: skip
+    return StateRow(rule, version, market, state, seen, b"\x00parts\xff")
 
 
 class JournalPromises:
@@ -204,6 +205,18 @@ class JournalPromises:
 
     # States
 
+    async def test_deliveries_wait_for_their_time(self, keepers: Keepers, claim: Claim, account: Account) -> None:
+        signal = make_signal(account.id, channels=("email",))
+        later = keepers.clock.now() + 3_600_000_000
+        signals = [signal, make_signal(account.id, 1, channels=("email",))]
+        signals[0] = msgspec.structs.replace(signal, not_before=later)
+        await keepers.journal.commit(claim, Change(cursor=1, signals=signals))
+        (due,) = await keepers.outbox.claim("email", limit=9, lease=1)
+        assert due.signal.id == signals[1].id
+        assert {row.signal_id: row.not_before for row in await keepers.outbox.listing()}[signal.id] == later
+        keepers.clock.advance(3_601)
+        assert signal.id in {one.signal.id for one in await keepers.outbox.claim("email", limit=9, lease=1)}
+
     async def test_states_come_back_exactly(self, keepers: Keepers, claim: Claim, account: Account) -> None:
         rule = await self.rule(keepers, account)
         state = RuleState(
@@ -279,6 +292,19 @@ class JournalPromises:
         assert await keepers.feeds.read(account.id, after_seq=7) == []
         assert await keepers.feeds.latest(account.id, limit=2) == entries[:-3:-1]
         assert await keepers.feeds.latest(account.id, before_seq=3) == entries[1::-1]
+
+    async def test_places_are_found_by_time(self, keepers: Keepers, claim: Claim, account: Account) -> None:
+        assert await keepers.feeds.place_before(account.id, 2**62) == 0
+        times = []
+        for number in range(9):
+            times.append(keepers.clock.now())
+            await keepers.journal.commit(claim, Change(cursor=0, signals=[make_signal(account.id, number)]))
+            keepers.clock.advance(1)
+        for number, instant in enumerate(times):
+            assert await keepers.feeds.place_before(account.id, instant) == number
+            assert await keepers.feeds.place_before(account.id, instant + 1) == number + 1
+        assert await keepers.feeds.place_before(account.id, 0) == 0
+        assert await keepers.feeds.place_before(account.id, 2**62) == 9
 
     async def test_feed_is_its_owners(self, keepers: Keepers, claim: Claim, account: Account) -> None:
         bob = await keepers.accounts.create("bob", "", Role.USER)

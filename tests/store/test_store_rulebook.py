@@ -8,6 +8,7 @@ from tests.store.store_keepers import ODD, Keepers, in_memory, in_postgres
 
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.errors import NotFound
+from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.ports.journal import Change
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.pool import Database
@@ -150,6 +151,76 @@ class RuleBookPromises:
             await keepers.journal.commit(claim, Change(cursor=seen, effective=[(rule.id, 1, seen)]))
         await keepers.journal.commit(claim, Change(cursor=7, effective=[(uuid.uuid4(), 1, 7)]))
         assert (await keepers.rules.get(ann.id, rule.id)).effective_seen == 5
+
+    async def test_the_newest_command_counts(self, keepers: Keepers, ann: Account) -> None:
+        rule = (await keepers.rules.create(ann.id, b"{}")).id
+        assert await keepers.rules.standing(ann.id, [rule]) == {}
+        assert await keepers.rules.commands(ann.id, rule) == []
+        first = await keepers.rules.command(ann.id, rule, Order.PAUSE)
+        assert first == RuleCommand(rule, ann.id, 1, Order.PAUSE, 0, keepers.clock.now())
+        keepers.clock.advance(1)
+        second = await keepers.rules.command(ann.id, rule, Order.SNOOZE, until=2**53 + 1)
+        assert second == RuleCommand(rule, ann.id, 2, Order.SNOOZE, 2**53 + 1, keepers.clock.now())
+        assert await keepers.rules.commands(ann.id, rule) == [second, first]
+        assert await keepers.rules.commands(ann.id, rule, limit=1) == [second]
+        assert await keepers.rules.standing(ann.id, [rule, uuid.uuid4()]) == {rule: second}
+        assert await keepers.rules.pending_commands() == [second]
+
+    async def test_commands_are_taken_up_once(self, keepers: Keepers, ann: Account) -> None:
+        rules = sorted([(await keepers.rules.create(ann.id, b"{}")).id for _ in range(9)])
+        for rule in rules:
+            await keepers.rules.command(ann.id, rule, Order.PAUSE)
+        assert [command.rule_id for command in await keepers.rules.pending_commands()] == rules
+        claim = await keepers.journal.claim(0, "engine")
+        for seen in (5, 6):
+            await keepers.journal.commit(claim, Change(cursor=seen, commands=[(rule, 1, seen) for rule in rules]))
+        assert await keepers.rules.pending_commands() == []
+        resumed = await keepers.rules.command(ann.id, rules[0], Order.RESUME)
+        taken = [one async for batch in keepers.rules.taken_commands() for one in batch]
+        assert [(one.rule_id, one.order, one.effective_seen) for one in taken] == [
+            (rule, Order.PAUSE, 5) for rule in rules
+        ]
+        await keepers.journal.commit(claim, Change(cursor=7, commands=[(rules[0], resumed.number, 7)]))
+        taken = [one async for batch in keepers.rules.taken_commands() for one in batch]
+        assert [(one.number, one.order, one.effective_seen) for one in taken[:2]] == [
+            (2, Order.RESUME, 7),
+            (1, Order.PAUSE, 5),
+        ]
+
+    async def test_foreign_rules_cannot_be_commanded(self, keepers: Keepers, ann: Account, bob: Account) -> None:
+        rule = (await keepers.rules.create(ann.id, b"{}")).id
+        await keepers.rules.command(ann.id, rule, Order.PAUSE)
+        for attempt in (
+            keepers.rules.command(bob.id, rule, Order.RESUME),
+            keepers.rules.commands(bob.id, rule),
+            keepers.rules.command(ann.id, uuid.uuid4(), Order.PAUSE),
+        ):
+            with pytest.raises(NotFound):
+                await attempt
+        assert await keepers.rules.standing(bob.id, [rule]) == {}
+        assert [one.order for one in await keepers.rules.commands(ann.id, rule)] == [Order.PAUSE]
+
+    async def test_deleting_a_rule_forgets_its_commands(self, keepers: Keepers, ann: Account) -> None:
+        rule = (await keepers.rules.create(ann.id, b"{}")).id
+        await keepers.rules.command(ann.id, rule, Order.PAUSE)
+        await keepers.rules.delete(ann.id, rule)
+        assert await keepers.rules.pending_commands() == []
+        await keepers.rules.create(ann.id, b"{}", rule_id=rule)
+        assert await keepers.rules.standing(ann.id, [rule]) == {}
+        assert (await keepers.rules.command(ann.id, rule, Order.PAUSE)).number == 2
+
+    async def test_the_version_in_force_is_the_last_one_taken_up(self, keepers: Keepers, ann: Account) -> None:
+        rule = (await keepers.rules.create(ann.id, b"{1}")).id
+        assert await keepers.rules.effective(rule) is None
+        claim = await keepers.journal.claim(0, "engine")
+        await keepers.journal.commit(claim, Change(cursor=5, effective=[(rule, 1, 5)]))
+        await keepers.rules.revise(ann.id, rule, b"{2}")
+        held = await keepers.rules.effective(rule)
+        assert held is not None
+        assert (held.version, held.document, held.effective_seen) == (1, b"{1}", 5)
+        await keepers.rules.delete(ann.id, rule)
+        await keepers.journal.commit(claim, Change(cursor=6, effective=[(rule, 3, 6)]))
+        assert await keepers.rules.effective(rule) is None
 
 
 class TestMemoryRuleBook(RuleBookPromises):

@@ -11,7 +11,7 @@ from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.time import MINUTE
 from pricewatch.ports.outbox import DeliveryRow, DeliveryState
 from pricewatch.ports.rules import StoredRule
-from pricewatch.wire import rest
+from pricewatch.wire import owed, people, rest
 
 ID = uuid.UUID(int=1)
 
@@ -41,8 +41,8 @@ def test_deliveries_accounts_forecasts() -> None:
         id=ID, signal_id=ID, channel="email", target="a@b", state=DeliveryState.SENT, attempts=2, queued=0,
         not_before=0, sent=MINUTE, last_error=None,
     )  # fmt: skip
-    assert _plain(rest.delivery(row))["sent"] == "1970-01-01T00:01:00.000000Z"
-    assert rest.account(Account(ID, "ann", "a@b", Role.ADMIN, 0)).role == "admin"
+    assert _plain(owed.delivery(row))["sent"] == "1970-01-01T00:01:00.000000Z"
+    assert people.account(Account(ID, "ann", "a@b", Role.ADMIN, 0)).role == "admin"
     forecast = Forecast(ID, 1, "prophet", 0, 1, 5, 0.95, MINUTE, MINUTE, [ForecastRow(0, 2.0, 1.0, 3.0)])
     assert not rest.forecast("a:b", forecast, now=MINUTE - 1).expired
     shown = rest.forecast("a:b", forecast, now=MINUTE)

@@ -33,7 +33,8 @@ from pricewatch.delivery.worker import DeliveryWorker
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Trade
 from pricewatch.exchanges.registry import EXCHANGES
-from pricewatch.gateway.app import Gateway, Keepers
+from pricewatch.gateway.app import Gateway
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
@@ -46,6 +47,7 @@ from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
 from pricewatch.store.audit import Auditor
+from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -169,6 +171,7 @@ class Assembly:
             self.settings.gateway,
             Keepers(
                 accounts=store.accounts,
+                records=store.records,
                 rules=store.rules,
                 changes=changes,
                 feed=store.feed,
@@ -176,16 +179,20 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                registry=store.registry,
+                desk=Desk(store.registry, store.artefacts, self.clock),
                 choices=store.choices,
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
                 previews=self.previews,
             ),
             clock=self.clock,
             parse_rule=parse,
             parts=self.parts,
             states=self._states,
+            redis=self.settings.bus.url.get_secret_value(),
         )
         self._tapes.add(gateway)
         return gateway
@@ -285,9 +292,10 @@ class Assembly:
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
         auditor = self._auditor()
-        self.add_parts(store.ticks, store.maintenance, auditor)
+        self.add_parts(store.ticks, store.maintenance, store.retention, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("retention", store.retention.run())
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
@@ -320,6 +328,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

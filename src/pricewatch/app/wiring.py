@@ -10,16 +10,19 @@ from pathlib import Path
 import structlog
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.blobs.artefacts import ObjectArtefacts
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
 from pricewatch.ingest.instruments import Lists
 from pricewatch.ingest.stayaway import StayAway
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.records import Records
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.choices import PostgresMarketBook
+from pricewatch.store.consumers import PostgresConsumers
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -31,6 +34,9 @@ from pricewatch.store.migrate import migrate
 from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
+from pricewatch.store.records import postgres_records
+from pricewatch.store.registry import PostgresRegistry
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -58,11 +64,16 @@ class Store:
     choices: PostgresMarketBook
     system: PostgresSystemFeed
     models: PostgresModelStore
+    registry: PostgresRegistry
+    artefacts: ObjectArtefacts
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
+    records: Records
     outbox: PostgresOutbox
     feed: PostgresFeedLog
+    consumers: PostgresConsumers
+    retention: Retention
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -103,11 +114,18 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         choices=PostgresMarketBook(database),
         system=system,
         models=PostgresModelStore(database),
+        registry=PostgresRegistry(database),
+        artefacts=ObjectArtefacts(settings.blobs, settings.app.data / "models"),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),
         accounts=PostgresAccounts(database, clock),
+        records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
+        consumers=PostgresConsumers(database, clock),
+        retention=Retention(
+            database, clock, keep=settings.database.feed_keep, interval=settings.database.feed_interval
+        ),
     )
 
 

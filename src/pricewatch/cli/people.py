@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from pricewatch.cli.output import AsJson, ConfigFile, ExitCode, emit, emit_table, emit_text, say, settings_of
-from pricewatch.domain.account import Account, Role
+from pricewatch.domain.account import EVERY_SCOPE, Account, Role, Scope
 from pricewatch.domain.time import parse_span, rfc3339
 
 user = App(name="user", help="Accounts and their API keys.")
@@ -41,6 +41,8 @@ async def key(
     name: str,
     *,
     expires: Annotated[str | None, Parameter(help="Lifetime such as 90d; none for ever.")] = None,
+    title: Annotated[str, Parameter(help="What it is for.")] = "",
+    scope: Annotated[tuple[Scope, ...], Parameter(help="read, write, admin; repeatable. All by default.")] = (),
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> int:
@@ -53,7 +55,7 @@ async def key(
     until = now + parse_span(expires, field="--expires") if expires else None
     async with open_store(settings_of(config)) as store:
         account = await store.owner(name)
-        made = mint(account.id, now=now, expires=until)
+        made = mint(account.id, now=now, expires=until, title=title, scopes=frozenset(scope) or EVERY_SCOPE)
         await store.accounts.add_key(made.key)
     _show_key(account, made.text, json=json)
     return ExitCode.OK
@@ -74,10 +76,14 @@ async def list_(*, config: ConfigFile = None, json: AsJson = False) -> int:
                     "name": account.name,
                     "email": account.email,
                     "role": account.role,
+                    "disabled": rfc3339(account.disabled) if account.disabled else None,
                     "keys": [
                         {
                             "id": one.id,
                             "prefix": one.prefix,
+                            "title": one.title,
+                            "scopes": sorted(one.scopes),
+                            "used": rfc3339(one.used) if one.used else None,
                             "created": rfc3339(one.created),
                             "expires": rfc3339(one.expires) if one.expires else None,
                             "revoked": rfc3339(one.revoked) if one.revoked else None,
@@ -94,7 +100,7 @@ async def list_(*, config: ConfigFile = None, json: AsJson = False) -> int:
         (
             (
                 account.name,
-                account.role,
+                f"{account.role} (disabled)" if account.disabled else account.role,
                 account.email,
                 ", ".join(f"{one.prefix} ({one.id}{', revoked' if one.revoked else ''})" for one in keys),
             )

@@ -25,8 +25,14 @@ def clock_time(at: int, *, now: int) -> str:
 
 def phrase(signal: Signal) -> str:
     """What began or ceased to hold: `above 70,000`, `no longer above 70,000`."""
-    say = _began if signal.direction is Direction.FIRED else _ended
-    return printable(say(signal.kind, signal.evidence), 80) or "rule"
+    match signal.direction:
+        case Direction.FIRED:
+            said = _began(signal.kind, signal.evidence)
+        case Direction.CLEARED:
+            said = _ended(signal.kind, signal.evidence)
+        case _:
+            said = _life(signal)
+    return printable(said, 80) or "rule"
 
 
 def marks(signal: Signal) -> list[str]:
@@ -44,6 +50,9 @@ def headline(signal: Signal, *, now: int) -> str:
     """`BTC-USD above 70,000: 70,012.4 (coinbase) 14:03 UTC`: enough without the body."""
     if signal.account_id == SYSTEM:
         return printable(f"{signal.title} {clock_time(signal.at, now=now)}", 200)
+    if not signal.venue:
+        whose = "every symbol" if signal.symbol == "*" else signal.symbol
+        return printable(f"{whose}: your rule ({signal.kind}) {phrase(signal)}, {clock_time(signal.at, now=now)}", 200)
     price = grouped(decimal_text(signal.price))
     line = f"{signal.symbol} {phrase(signal)}: {price} ({signal.venue}) {clock_time(signal.at, now=now)}"
     notes = "".join(f" [{mark}]" for mark in marks(signal))
@@ -55,8 +64,8 @@ def facts(signal: Signal) -> list[tuple[str, str]]:
     rows = [
         ("Rule", printable(signal.title, 200) or "(untitled)"),
         ("Why", phrase(signal)),
-        *([] if signal.account_id == SYSTEM else [("Price", grouped(decimal_text(signal.price)))]),
-        ("Market", printable(f"{signal.symbol} on {signal.venue}", 100)),
+        *([("Price", grouped(decimal_text(signal.price)))] if signal.price else []),
+        ("Market", printable(f"{signal.symbol} on {signal.venue or 'all its markets'}", 100)),
         ("Time", exact_time(signal.at)),
     ]
     if signal.since != signal.at:
@@ -125,6 +134,19 @@ def _ended(kind: str, evidence: Mapping[str, Any]) -> str:
             return f"no longer {_band(evidence.get('band'))}"
         case _:
             return f"no longer {_began(kind, evidence)}"
+
+
+def _life(signal: Signal) -> str:
+    """What became of the rule itself."""
+    expires = signal.evidence.get("expires")
+    match signal.direction:
+        case Direction.PAUSED:
+            most = number(signal.evidence.get("most_per_hour"))
+            return f"paused: it fired more than {most} times in an hour"
+        case Direction.EXPIRING:
+            return f"expires {exact_time(expires)[:16]} UTC" if isinstance(expires, int) else "expires soon"
+        case _:
+            return signal.direction.value
 
 
 def _change(evidence: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
 
+from pricewatch.accounts.passwords import Passwords
 from pricewatch.accounts.tokens import mint
 from pricewatch.app.clock import SystemClock
 from pricewatch.app.runtime import Service, first_cause, stop_on_signals
@@ -105,6 +107,7 @@ class _Demo:
         """An account with a key and the example rules, before the engine reads them."""
         store = service.store
         account = await store.accounts.find("demo") or await store.accounts.create("demo", ADDRESS, Role.ADMIN)
+        self._links["log in"] = f"demo, password {await self._new_password(service, account)}"
         self._links["API key"] = await self._new_key(service, account)
         await store.rules.create_many(account.id, documents())
 
@@ -112,6 +115,13 @@ class _Demo:
         minted = mint(account.id, now=self._clock.now())
         await service.store.accounts.add_key(minted.key)
         return minted.text
+
+    async def _new_password(self, service: Service, account: Account) -> str:
+        settings, password = service.settings.gateway, secrets.token_urlsafe(9)
+        hasher = Passwords(memory=settings.password_memory, rounds=settings.password_rounds)
+        await service.store.accounts.set_password(account.id, await hasher.hash(password))
+        hasher.close()
+        return password
 
     async def _live(self, service: Service) -> Summary:
         stop = asyncio.Event()

@@ -40,6 +40,10 @@ class RuleState(msgspec.Struct, frozen=True, gc=False):
     """Event time of the last signal emitted with direction `fired`; 0 for never."""
     fired: int = 0
     """How often it has fired."""
+    hour: int = 0
+    """The hour of event time (hours since 1970) in which it last fired."""
+    hour_fires: int = 0
+    """How often it has fired in that hour."""
 
 
 class StateRow(msgspec.Struct, frozen=True, gc=False):
@@ -51,3 +55,28 @@ class StateRow(msgspec.Struct, frozen=True, gc=False):
     state: RuleState
     seen: int
     """Where in the order the state was reached."""
+    parts: bytes = b""
+    """What a group or a sequence remembers of its members; empty for single conditions."""
+
+
+class Order(enum.StrEnum):
+    """What its owner may tell a rule."""
+
+    PAUSE = "pause"
+    SNOOZE = "snooze"
+    RESUME = "resume"
+
+
+class RuleCommand(msgspec.Struct, frozen=True):
+    """An order given to a rule. The newest one counts; it holds for later versions too."""
+
+    rule_id: uuid.UUID
+    account_id: uuid.UUID
+    number: int
+    """Counts the rule's commands from 1."""
+    order: Order
+    until: int
+    """When a snoozed rule goes on by itself (our clock, µs); 0 for other orders."""
+    created: int
+    effective_seen: int | None = None
+    """Where in the order the engine took it up; None until then."""

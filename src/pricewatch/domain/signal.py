@@ -13,10 +13,16 @@ SIGNALS = uuid.UUID("6f3ed1c4-9a3b-5a51-8d3f-0d5a3f6f0c11")
 
 
 class Direction(enum.StrEnum):
-    """What happened to the rule."""
+    """What happened to the rule: its condition began or ceased to hold, or its own life changed."""
 
     FIRED = "fired"
     CLEARED = "cleared"
+    PAUSED = "paused"
+    """It fired too often and was paused on this market until its owner resumes it."""
+    EXPIRING = "expiring"
+    """It will expire soon."""
+    EXPIRED = "expired"
+    """Its time is over: it is not evaluated any more."""
 
 
 def signal_id(rule: uuid.UUID, version: int, scope: str, cause: str, direction: Direction) -> uuid.UUID:
@@ -63,6 +69,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """`name@version` of the model that took part."""
     channels: tuple[str, ...] = ()
     """Channels a delivery is owed on (`email`); empty for signals that only go to the feed."""
+    not_before: int = 0
+    """When its deliveries may go out (our clock, µs); 0 for at once. The feed never waits."""
 
 
 class FeedEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -45,3 +45,20 @@ def parse_span(text: str, *, field: str = "") -> int:
             field, f"{text[:40]!r} is not a duration; write for example '500ms', '30s', '5m', '1h30m' or '7d'"
         )
     return total
+
+
+def parse_instant(text: str, *, field: str = "") -> int:
+    """Microseconds of an RFC 3339 instant such as `"2026-12-31T18:00:00Z"`; raises `Invalid` naming the field."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise _no_instant(text, field) from exc
+    if moment.tzinfo is None or text[10:11] != "T":
+        raise _no_instant(text, field)
+    return from_datetime(moment)
+
+
+def _no_instant(text: str, field: str) -> Invalid:
+    return Invalid(
+        field, f"{text[:40]!r} is no instant with a time zone; write for example '2026-12-31T18:00:00Z' (RFC 3339)"
+    )

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
 
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import BarScore, Forecast, Snapshot
-from pricewatch.domain.rule import Phase, RuleState, StateRow
-from pricewatch.domain.signal import Direction
+from pricewatch.domain.rule import RuleCommand, RuleState
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
-from pricewatch.engine.evidence import Cause, signal
-from pricewatch.engine.index import NAN, Instance
+from pricewatch.engine.evidence import Cause
+from pricewatch.engine.index import NAN, Instance, Sleeper
+from pricewatch.engine.judge import Judge
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
-from pricewatch.engine.state import ActiveRule, Rest, Transition
-from pricewatch.engine.timers import NEVER, Agenda
+from pricewatch.engine.silence import SILENCE, Silence
+from pricewatch.engine.state import ActiveRule, Alarm, Rest, Transition
+from pricewatch.engine.timers import Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
-from pricewatch.rules.lifecycle import NEW, Moment, Verdict, expire, step
 
 _STORED_ONLY = int(Flag.HISTORY | Flag.SUSPECT)
 _HISTORY = int(Flag.HISTORY)
@@ -44,16 +45,13 @@ class Engine:
         """Changes in the order in which they happened, for the shell to take and replace."""
         self.bar_scores: list[BarScore] = []
         """Closed minutes that have a score, for the shell to take and replace."""
-        self.judged = 0
-        """How often a condition was asked."""
         self._grace = round(settings.grace * SECOND)
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._by_symbol: dict[str, list[MarketState]] = {}
-        self._rules: dict[uuid.UUID, tuple[ActiveRule, tuple[Instance, ...]]] = {}
-        self._watchers: dict[str | None, dict[uuid.UUID, ActiveRule]] = {}
-        self._due: Agenda[Instance | Bar] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Instance | Bar | Alarm | Silence] = Agenda(attrgetter("due_seen"))
+        self._roster = Roster(self._markets, self._due, self._note)
+        self._judge = Judge(self._due, self._note, self._grace, self._model)
 
     # Rules and markets
 
@@ -65,64 +63,32 @@ class Engine:
         if self._kinds:
             ensemble = Ensemble(self._kinds, warm_up=self.settings.warm_up, checkpoint=self.settings.checkpoint)
         state = self._markets[market.id] = MarketState(market, ensemble)
-        self._by_symbol.setdefault(market.symbol, []).append(state)
-        for symbol in (None, market.symbol):
-            for active in self._watchers.get(symbol, {}).values():
-                if active.rule.matches(market):
-                    self._rules[active.id] = (active, (*self._rules[active.id][1], self._bind(active, state, NEW)))
+        self._roster.add_market(state)
 
-    def arm(self, rule: ActiveRule, states: Mapping[int, RuleState] | None = None) -> None:
+    def arm(
+        self,
+        rule: ActiveRule,
+        states: Mapping[int, RuleState] | None = None,
+        command: RuleCommand | None = None,
+        parts: Mapping[int, bytes] | None = None,
+    ) -> None:
         """Evaluate this version from the first trade after `effective_seen` on.
 
-        An older version of the same rule goes with its state. `states` are those stored for this very version, by
-        market; markets must have been added before.
+        An older version of the same rule goes with its state, unless both make the same signals of the same trades:
+        then the state stays, and its rows are written anew. `states` are those stored for this very version, by
+        market, and `parts` what their groups remember; markets must have been added before. `command` is the newest
+        one taken up, for a restart.
         """
-        old = self._forget(rule.id)
-        symbols = rule.rule.symbols
-        for symbol in symbols or (None,):
-            self._watchers.setdefault(symbol, {})[rule.id] = rule
-        known = states or {}
-        followed = [state for state in self._followed(symbols) if rule.rule.matches(state.market)]
-        self._rules[rule.id] = (
-            rule,
-            tuple(self._bind(rule, state, known.get(state.market.id, NEW)) for state in followed),
-        )
-        self._unbind(old)  # after the new ones came: what both versions read goes on being followed
-
-    def _followed(self, symbols: tuple[str, ...] | None) -> Iterable[MarketState]:
-        if symbols is None:
-            return self._markets.values()
-        return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
-
-    def _bind(self, active: ActiveRule, market: MarketState, state: RuleState) -> Instance:
-        index = market.index(active.rule.when.needs(), active.effective_seen)
-        instance = Instance(active, active.id.bytes, market.market.id, index, state)
-        index.members.add(instance)
-        market.add_fresh(instance)
-        if state.phase is Phase.PENDING:
-            self._set_timer(market, instance)
-        return instance
+        self._roster.arm(rule, states or {}, parts or {}, command)
 
     def disarm(self, rule_id: uuid.UUID) -> None:
         """Forget a rule; unknown ones are fine."""
-        self._unbind(self._forget(rule_id))
+        self._roster.disarm(rule_id)
 
-    def _forget(self, rule_id: uuid.UUID) -> tuple[Instance, ...]:
-        found = self._rules.pop(rule_id, None)
-        if found is None:
-            return ()
-        active, instances = found
-        for symbol in active.rule.symbols or (None,):
-            del self._watchers[symbol][rule_id]
-        return instances
-
-    def _unbind(self, instances: Iterable[Instance]) -> None:
-        for instance in instances:
-            market = self._markets[instance.market]
-            market.forget(instance)
-            instance.index.drop(instance)
-            if not instance.index.members:
-                market.release(instance.index)
+    def command(self, command: RuleCommand, seen: int) -> None:
+        """Obey its owner from here on; commands to unknown rules are fine."""
+        self.advance(seen)
+        self._roster.command(command, seen)
 
     # Inputs
 
@@ -136,7 +102,7 @@ class Engine:
         older than the market's last by more than the grace change nothing. Raises `KeyError` for a market never added.
         """
         if seen >= self._due.next:
-            self.advance(seen)
+            self._advance(seen, judge=evaluate)
         market = self._markets[trade.market]
         if trade.flags & _STORED_ONLY:
             self._suspect(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
@@ -147,7 +113,7 @@ class Engine:
                 self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
             return
         if at >= market.due_at:
-            self._settle(market, trade, seen, late=late, replay=replay)
+            self._settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
         market.at = at
         market.seen = seen
         score = self._learn(market, trade, seen)
@@ -159,35 +125,44 @@ class Engine:
         else:
             market.park(seen)
             market.sample(trade, score)
+            self._time_silences(market)
 
     def quote(self, quote: Quote, seen: int) -> None:
-        """The next quote in the order: time passes, and rules on the spread are judged once the market has traded.
+        """The next quote in the order: time passes, and rules on quotes are judged once the market has traded.
 
         Raises `KeyError` for a market never added.
         """
         if seen >= self._due.next:
             self.advance(seen)
         market = self._markets[quote.market]
-        if market.spread is None or not market.at:
+        if not market.quoted or not market.at:
             return
-        touched = market.sample_quote(quote, market.spread)
+        touched = market.sample_quote(quote)
         touched.extend(market.take_unquoted(seen))
         if touched:
             at = max(market.at, quote.at)
             cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
-            self._judge_all(market, touched, cause)
+            self._judge.all(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
+        self._advance(seen, judge=True)
+
+    def _advance(self, seen: int, *, judge: bool) -> None:
         while (due := self._due.pop(seen)) is not None:
             place = due.due_seen
+            if isinstance(due, Alarm):
+                self._roster.ring(due, place)
+                continue
             market = self._markets[due.market]
             if isinstance(due, Bar):
                 self._close(due, place)
+            elif isinstance(due, Silence):
+                self._fall_silent(market, due, place, by_order=True, judge=judge)
             elif market.held:
                 market.waiting.append(due)
             elif not math.isnan(market.price.x):  # else it waits for the first trade
-                self._fire(market, due, market.price.x, place)
+                self._judge.fire(market, due, market.price.x, place)
 
     def hold(self, market_id: int) -> None:
         """The market is blind: until `release` its rules' timers come due by trades only."""
@@ -215,8 +190,9 @@ class Engine:
         if market.fresh or len(market.indexes) > 1:
             return None
         price = market.price
-        due = min((one.due_at for one in price.members if one.due_at), default=NEVER)
-        return Rest(price.down, price.up, due)
+        if any(not isinstance(one, Instance) or one.standing.alarms for one in price.members):
+            return None  # a group looks at more than levels, and a rule's own life has its times
+        return Rest(price.down, price.up, market.timers.next)
 
     # What a restart needs
 
@@ -242,8 +218,14 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        spans = [feature.reach for market in self._markets.values() for feature in market.indexes]
+        features = {feature for market in self._markets.values() for feature in market.indexes}
+        spans = [feature.reach for feature in features if feature.name != SILENCE]  # of that the last trade is enough
         return max([2 * MINUTE, *spans]) + self._grace
+
+    @property
+    def judged(self) -> int:
+        """How often a condition was asked."""
+        return self._judge.asked
 
     @property
     def failures(self) -> int:
@@ -263,19 +245,21 @@ class Engine:
         bar.trade(price, trade.size)
         if ensemble is None:
             return NAN
-        score = ensemble.score(price)
-        ensemble.learn(price)
-        bar.score = max(bar.score, score)  # NaN does not replace it
+        score = ensemble.take(price)
+        if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
+            bar.score = score
         return score
 
     def _evaluate(
         self, market: MarketState, trade: Trade, seen: int, score: float, *, late: bool, replay: bool
     ) -> None:
         touched = market.sample(trade, score)
+        if market.silences:
+            self._time_silences(market)
         if seen > market.arm_seen:
             touched.extend(market.take_fresh(seen))
         if touched:
-            self._judge_all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
+            self._judge.all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
 
     def _out_of_order(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -289,10 +273,10 @@ class Engine:
                     bar.add(trade.price, trade.size)
         if not evaluate:
             return
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         touched.extend(market.take_armed(market.price, suspect=False))
-        self._judge_all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -300,81 +284,63 @@ class Engine:
         """Judged like a trade out of order, by rules on the price that count such prints; nothing else moves."""
         if not evaluate or trade.flags & _HISTORY or trade.at < market.at - self._grace or not market.at:
             return
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         wanted = market.take_armed(market.price, suspect=True)
         for instance in touched:
-            if instance.active.rule.policy.suspect:
+            if instance.standing.active.rule.policy.suspect:
                 wanted.append(instance)
             else:
                 market.price.place(instance)
-        self._judge_all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
 
-    def _judge_all(self, market: MarketState, touched: list[Instance], cause: Cause) -> None:
-        if len(touched) > 1:
-            touched.sort(key=_KEY)
-        now = Moment(cause.at, cause.seen, self._grace)
-        for instance in touched:
-            self._judge(market, instance, now, cause)
-
-    def _judge(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
-        self.judged += 1
-        before, index, when = instance.state, instance.index, instance.active.rule.when
-        prior, x = index.prior if before.armed else NAN, index.now
-        verdict = Verdict(when.begins(prior, x), when.holds(x), when.cleared(x))
-        after, direction = step(before, instance.active.rule.policy, verdict, now)
-        if after is not before:
-            self._change(market, instance, after, direction, cause)
-            if after.phase is Phase.PENDING:
-                self._set_timer(market, instance)
-        index.place(instance)
-
-    def _change(
-        self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
-    ) -> None:
-        before, instance.state = instance.state, after
-        if direction is None and not before.armed and after.phase is Phase.IDLE:
-            return
-        active = instance.active
-        row = StateRow(active.id, active.version, instance.market, after, cause.seen)
-        told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
-        self.transitions.append(Transition(row, told))
+    def _note(self, transition: Transition) -> None:
+        self.transitions.append(transition)
 
     # Timers and minutes
 
-    def _set_timer(self, market: MarketState, instance: Instance) -> None:
-        market.timers.add(instance.due_at, instance.key, instance)
-        self._due.add(instance.due_seen, instance.key, instance)
-        market.due_at = min(market.due_at, instance.due_at)
+    def _time_silences(self, market: MarketState) -> None:
+        for silence in market.silences:
+            if not silence.due_at:
+                silence.put_off(market.at, market.seen, self._grace)
+                self._set_silence(market, silence)
 
-    def _settle(self, market: MarketState, trade: Trade, seen: int, *, late: bool, replay: bool) -> None:
+    def _set_silence(self, market: MarketState, silence: Silence) -> None:
+        market.timers.add(silence.due_at, b"", silence)
+        self._due.add(silence.due_seen, b"", silence)
+        market.due_at = min(market.due_at, silence.due_at)
+
+    def _fall_silent(
+        self, market: MarketState, silence: Silence, place: int, *, by_order: bool, judge: bool, late: bool = False
+    ) -> None:
+        """Unless trades have come meanwhile: then it is put off."""
+        due = silence.due_at
+        still = market.at + silence.span <= due
+        if not still or (by_order and market.seen + silence.span + self._grace > silence.due_seen):
+            silence.put_off(market.at, market.seen, self._grace)
+            self._set_silence(market, silence)
+            return
+        silence.due_at = silence.due_seen = 0
+        touched = market.fall_silent(silence.index)
+        if judge and touched:
+            cause = Cause(f"timer:{due}", due, place, place, market.price.x, sample=True, late=late)
+            self._judge.all(market, touched, cause)
+
+    def _settle(
+        self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
+    ) -> None:
         """Everything due at the trade's event time, before the trade itself."""
         price = trade.price if math.isnan(market.price.x) else market.price.x
         late = late or bool(trade.flags & _LATE)
-        while (instance := market.timers.pop(trade.at)) is not None:
-            self._fire(market, instance, price, seen, late=late, replay=replay)
+        while (due := market.timers.pop(trade.at)) is not None:
+            if isinstance(due, Silence):
+                self._fall_silent(market, due, seen, by_order=False, judge=evaluate, late=late)
+            else:
+                self._judge.fire(market, due, price, seen, late=late, replay=replay)
         if market.older is not None and trade.at >= market.older.end + self._grace:
             self._close(market.older, seen)
             market.older = None
         market.note_due(self._grace)
-
-    def _fire(
-        self,
-        market: MarketState,
-        instance: Instance,
-        price: float,
-        seen: int,
-        *,
-        late: bool = False,
-        replay: bool = False,
-    ) -> None:
-        due, index, when = instance.due_at, instance.index, instance.active.rule.when
-        holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
-        after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)
-        cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
-        self._change(market, instance, after, direction, cause)
-        if not instance.awake:
-            index.place(instance)
 
     def _open_bar(self, market: MarketState, trade: Trade, seen: int) -> Bar:
         start = trade.at - trade.at % MINUTE

@@ -8,13 +8,19 @@ from typing import Any
 import msgspec
 
 from pricewatch.domain.market import decimal_text
-from pricewatch.domain.rule import RuleState
+from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.domain.signal import Direction, Signal, signal_id
+from pricewatch.domain.time import SECOND
+from pricewatch.engine.group import GroupIndex
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
-from pricewatch.rules.base import SCORE
+from pricewatch.engine.state import ActiveRule
+from pricewatch.rules.base import PRICES, SCORE
+from pricewatch.rules.policy import Policy
 
 VERSION = 1
+WHOLE_SCOPE = "rule"
+"""The scope of what concerns a rule on all its markets."""
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -41,7 +47,7 @@ def signal(
     active, market = instance.active, state.market
     rule = active.rule
     policy = rule.policy
-    told = direction is Direction.FIRED or policy.mail_on_clear
+    told = direction is not Direction.CLEARED or policy.mail_on_clear
     return Signal(
         id=signal_id(active.id, active.version, market.key, cause.text, direction),
         account_id=active.account_id,
@@ -59,15 +65,55 @@ def signal(
         at=cause.at,
         seen=cause.seen,
         received=cause.received,
-        price=cause.price,
-        since=instance.state.since if direction is Direction.FIRED else before.since,
-        evidence=evidence(state, instance, cause),
+        price=instance.index.now if instance.index.feature in PRICES[1:] and cause.sample else cause.price,
+        since=before.since if direction is Direction.CLEARED else instance.state.since,
+        evidence=evidence(state, instance, cause) | _why(policy, instance.state.phase),
         late=cause.late,
         suspect=cause.suspect,
         replay=cause.replay,
         model=_model(state, instance, model),
         channels=policy.channels if told else (),
+        not_before=_not_before(policy, cause.seen),
     )
+
+
+def notice(active: ActiveRule, direction: Direction, at: int, seen: int) -> Signal:
+    """What a rule as a whole has to tell of its own life: of no market, at a moment of our clock."""
+    rule, policy = active.rule, active.rule.policy
+    return Signal(
+        id=signal_id(active.id, active.version, WHOLE_SCOPE, f"timer:{at}", direction),
+        account_id=active.account_id,
+        rule_id=active.id,
+        rule_version=active.version,
+        title=rule.title,
+        kind=rule.when.kind,
+        severity=policy.severity,
+        direction=direction,
+        scope=WHOLE_SCOPE,
+        market=0,
+        venue="",
+        symbol=rule.symbols[0] if rule.symbols else "*",
+        cause=f"timer:{at}",
+        at=at,
+        seen=seen,
+        received=seen,
+        price=0.0,
+        since=at,
+        evidence={"v": VERSION, "expires": policy.expires},
+        channels=policy.channels,
+        not_before=_not_before(policy, seen),
+    )
+
+
+def _why(policy: Policy, phase: Phase) -> dict[str, Any]:
+    """What the policy, and not the condition, brought about."""
+    if phase is Phase.PAUSED:
+        return {"most_per_hour": policy.most_per_hour}
+    return {"nodata": policy.silence / SECOND} if phase is Phase.NODATA else {}
+
+
+def _not_before(policy: Policy, seen: int) -> int:
+    return 0 if policy.quiet is None else policy.quiet.ends(seen)
 
 
 def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, Any]:
@@ -80,46 +126,55 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
     value = index.now if cause.sample else index.x
     for name, number in (("value", value), ("prior", index.prior)):
         if not math.isnan(number) and (cause.sample or name == "value"):
-            facts[name] = decimal_text(number) if index is state.price else number
+            facts[name] = decimal_text(number) if index.feature in PRICES else number
     facts.update(instance.active.rule.when.evidence())
-    if index is state.spread and state.quote is not None:
-        facts["quote"] = {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}
-    followed = state.gauge(index)
-    if followed is not None:
-        facts.update(followed.gauge.facts())
-    elif index.feature.window:
-        _reference(facts, state, index)
+    facts.update(_details(state, index, cause.at))
     if index.feature == SCORE:
         _score(facts, state)
-    elif index in state.bands:
-        _band(facts, state, cause.at)
     return facts
+
+
+def _details(state: MarketState, index: LevelIndex, at: int) -> dict[str, Any]:
+    """What belongs to the number read."""
+    if isinstance(index, GroupIndex):
+        return {"of": [probe.facts() for probe in index.probes]}
+    if index in state.quoted and state.quote is not None:
+        return {"quote": {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}}
+    followed = state.gauge(index)
+    if followed is not None:
+        return followed.gauge.facts()
+    if index in state.bands:
+        return _band(state, at)
+    return _reference(state, index)
 
 
 def _model(state: MarketState, instance: Instance, online: str) -> str | None:
     index = instance.index
-    if index.feature == SCORE:
+    indexes = [probe.index for probe in index.probes] if isinstance(index, GroupIndex) else [index]
+    if any(one.feature == SCORE for one in indexes):
         return online
-    if index in state.bands and state.band is not None:
+    if state.band is not None and any(one in state.bands for one in indexes):
         return f"{state.band.forecast.model}@{state.band.forecast.version}"
     return None
 
 
-def _reference(facts: dict[str, Any], state: MarketState, index: LevelIndex) -> None:
-    at, price = state.series.reference(next(window for window in state.series.windows if window.index is index))
-    if at:
-        facts["reference"] = {"at": at, "price": decimal_text(price)}
+def _reference(state: MarketState, index: LevelIndex) -> dict[str, Any]:
+    for window in state.series.windows:
+        if window.index is index and (found := state.series.reference(window))[0]:
+            return {"reference": {"at": found[0], "price": decimal_text(found[1])}}
+    return {}
 
 
 def _score(facts: dict[str, Any], state: MarketState) -> None:
     facts["score"] = facts.get("value")
     facts["parts"] = {} if state.ensemble is None else state.ensemble.parts()
+    facts["weights"] = {} if state.ensemble is None else state.ensemble.weights()
 
 
-def _band(facts: dict[str, Any], state: MarketState, at: int) -> None:
+def _band(state: MarketState, at: int) -> dict[str, Any]:
     band = state.band
     row = None if band is None else band.at(at)
-    facts["version"] = None if band is None else str(band.forecast.version)
-    facts["band"] = (
-        None if row is None else {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper}
-    )
+    return {
+        "version": None if band is None else str(band.forecast.version),
+        "band": None if row is None else {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper},
+    }

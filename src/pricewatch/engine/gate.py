@@ -50,13 +50,9 @@ def check(tick: Tick, now: int, limits: Limits) -> Reason | None:
     if tick.market not in limits.markets:
         return Reason.MARKET
     problem = _trade(tick) if isinstance(tick, Trade) else _quote(tick)
-    if problem is not None:
-        return problem
-    if tick.at < limits.earliest:
-        return Reason.TOO_OLD
-    if tick.at > now + limits.ahead + limits.skew:
-        return Reason.AHEAD
-    return None
+    if problem is None and not limits.earliest <= tick.at <= now + limits.ahead + limits.skew:
+        return Reason.TOO_OLD if tick.at < limits.earliest else Reason.AHEAD
+    return problem
 
 
 def _trade(trade: Trade) -> Reason | None:

@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from heapq import heapify, heappop, heappush
 
 from pricewatch.domain.rule import Phase, RuleState
-from pricewatch.engine.state import ActiveRule
+from pricewatch.engine.state import ActiveRule, Standing
 from pricewatch.rules.base import Feature, Triggers
-from pricewatch.rules.lifecycle import NEW
+from pricewatch.rules.lifecycle import NEW, SILENCED, armed
 
 INF = math.inf
 NAN = math.nan
 
 
-class Instance:
-    """One rule on one market: small, because there are hundreds of thousands."""
+NEVER: Triggers = (INF, -INF)
+ALWAYS: Triggers = (-INF, INF)
+"""Any known number wakes it."""
 
-    __slots__ = ("active", "down", "index", "key", "market", "state", "up")
 
-    def __init__(self, active: ActiveRule, key: bytes, market: int, index: LevelIndex, state: RuleState) -> None:
-        self.active = active
+class Sleeper:
+    """What waits on one number of one market: a rule, or a member of a rule's group."""
+
+    __slots__ = ("down", "index", "key", "market", "up")
+
+    def __init__(self, key: bytes, market: int, index: LevelIndex) -> None:
         self.key = key
         """The bytes of the rule's id: rules touched by the same trade are judged in this order."""
         self.market = market
         self.index = index
-        self.state = state
         self.up = self.down = NAN
         """Its triggers; NaN while it is not asleep."""
 
     @property
-    def due_at(self) -> int:
-        """Event time of its timer, 0 for none."""
-        return self.state.due_at
+    @abstractmethod
+    def standing(self) -> Standing:
+        """The rule as a whole."""
 
     @property
-    def due_seen(self) -> int:
-        """The place in the order of its timer, 0 for none."""
-        return self.state.due_seen
+    @abstractmethod
+    def is_armed(self) -> bool:
+        """Whether it has seen a sample."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether it must know when its number becomes unknown."""
+        return False
+
+    @abstractmethod
+    def triggers(self, x: float) -> Triggers:
+        """Until which numbers it may sleep when the number stands at `x`."""
+
+    def void(self) -> None:
+        """It is nobody any more."""
+        self.up = self.down = NAN
 
     @property
     def awake(self) -> bool:
@@ -49,8 +66,68 @@ class Instance:
         return False
 
 
-NEVER: Triggers = (INF, -INF)
-_Entry = tuple[float, bytes, Instance]
+class Instance(Sleeper):
+    """One rule on one market: small, because there are hundreds of thousands."""
+
+    __slots__ = ("_standing", "state")
+
+    def __init__(self, standing: Standing, key: bytes, market: int, index: LevelIndex, state: RuleState) -> None:
+        super().__init__(key, market, index)
+        self._standing = standing
+        self.state = state
+
+    @property
+    def standing(self) -> Standing:
+        """The rule as a whole."""
+        return self._standing
+
+    @property
+    def active(self) -> ActiveRule:
+        """The version it is of."""
+        return self._standing.active
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether it has seen a sample."""
+        return self.state.armed
+
+    @property
+    def is_pending(self) -> bool:
+        """Its timer may be void."""
+        return self.state.phase is Phase.PENDING
+
+    @property
+    def is_silenced(self) -> bool:
+        """Whether no sample matters: the rule is held, paused here, or has expired."""
+        return self._standing.hold is not None or self.state.phase in SILENCED
+
+    @property
+    def due_at(self) -> int:
+        """Event time of its timer, 0 for none."""
+        return self.state.due_at
+
+    @property
+    def due_seen(self) -> int:
+        """The place in the order of its timer, 0 for none."""
+        return self.state.due_seen
+
+    def triggers(self, x: float) -> Triggers:
+        """Those of its condition, unless no sample matters; after a silence that fired the next trade wakes it."""
+        if self.is_silenced or self.state.phase is Phase.NODATA:
+            return NEVER
+        return self.active.rule.when.triggers(self.state.phase, x)
+
+    def relive(self) -> None:
+        """It is armed."""
+        self.state = armed(self.state)
+
+    def void(self) -> None:
+        """Its timer is void, too."""
+        super().void()
+        self.state = NEW
+
+
+_Entry = tuple[float, bytes, Sleeper]
 
 
 class LevelIndex:
@@ -74,14 +151,18 @@ class LevelIndex:
         """The next value above at which somebody must be asked."""
         self.down = -INF
         """The next value below."""
-        self.members: set[Instance] = set()
+        self.members: set[Sleeper] = set()
         self._ups: list[_Entry] = []
         self._downs: list[_Entry] = []
 
-    def place(self, instance: Instance) -> None:
+    @property
+    def parts(self) -> bytes:
+        """What is stored of a group's members; empty for a single number."""
+        return b""
+
+    def place(self, instance: Sleeper) -> None:
         """Let it sleep until the number, now at `x`, reaches its next trigger."""
-        phase = instance.state.phase
-        up, down = NEVER if phase is Phase.EXPIRED else instance.active.rule.when.triggers(phase, self.x)
+        up, down = instance.triggers(self.x)
         instance.up, instance.down = up, down
         bound = 2 * len(self.members) + 64
         if up != INF:
@@ -97,22 +178,22 @@ class LevelIndex:
                 self._downs = [(-member.down, member.key, member) for member in self.members if member.down > -INF]
                 heapify(self._downs)
 
-    def sample(self, x: float, touched: list[Instance]) -> None:
+    def sample(self, x: float, touched: list[Sleeper]) -> None:
         """The number at the next in-order trade: append the rules it concerns, in no particular order."""
         prior = self.prior = self.x
         self.x = self.now = x
         if x >= self.up or x <= self.down:
             self.wake(x, touched)
         elif math.isnan(x) and not math.isnan(prior):
-            touched.extend(member for member in self.members if member.state.phase is Phase.PENDING)
+            touched.extend(member for member in self.members if member.is_pending)
 
-    def glance(self, x: float, touched: list[Instance]) -> None:
+    def glance(self, x: float, touched: list[Sleeper]) -> None:
         """The number at an out-of-order trade: it is judged, but neither stays nor becomes a prior sample."""
         self.prior, self.now = self.x, x
         if x >= self.up or x <= self.down:
             self.wake(x, touched)
 
-    def wake(self, x: float, touched: list[Instance]) -> None:
+    def wake(self, x: float, touched: list[Sleeper]) -> None:
         """Append every rule whose trigger `x` has reached, in no particular order; they are awake until placed."""
         ups, downs = self._ups, self._downs
         while ups and (ups[0][0] <= x or ups[0][2].up != ups[0][0]):
@@ -128,10 +209,9 @@ class LevelIndex:
         self.up = ups[0][0] if ups else INF
         self.down = -downs[0][0] if downs else -INF
 
-    def drop(self, instance: Instance) -> None:
+    def drop(self, instance: Sleeper) -> None:
         """It wakes nevermore, and its timer is void."""
-        instance.up = instance.down = NAN
-        instance.state = NEW
+        instance.void()
         self.members.discard(instance)
 
     def empty(self) -> None:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from operator import attrgetter
+from typing import Any
 
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
+from pricewatch.domain.time import SECOND
 from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
 from pricewatch.engine.gauges.base import DECIMALS, Followed
 from pricewatch.engine.gauges.registry import GAUGES
-from pricewatch.engine.index import Instance, LevelIndex
+from pricewatch.engine.gauges.retreat import DIGITS
+from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.series import Series, Window
+from pricewatch.engine.silence import SILENCE, Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble
-from pricewatch.rules.base import OUTSIDE, OVER, PRICE, SCORE, SPREAD, UNDER, Feature
-from pricewatch.rules.lifecycle import ARMED
+from pricewatch.rules.base import ASK, BID, MID, OUTSIDE, OVER, PRICE, QUOTED, SCORE, SPREAD, UNDER, Feature
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -27,13 +31,31 @@ INSIDE = -1.0
 """The middle half of a band: as far inside as can be."""
 
 
+def _middle(quote: Quote) -> float:
+    """To the digits venues print, so that equality with a level survives the division."""
+    middle = (quote.bid + quote.ask) / 2.0
+    return round(middle, DIGITS - 1 - math.floor(math.log10(middle)))
+
+
+def _spread(quote: Quote) -> float:
+    return round(200.0 * (quote.ask - quote.bid) / (quote.bid + quote.ask), DECIMALS)
+
+
+_QUOTED: Mapping[Feature, Callable[[Quote], float]] = {
+    SPREAD: _spread,
+    MID: _middle,
+    BID: attrgetter("bid"),
+    ASK: attrgetter("ask"),
+}
+
+
 class MarketState:
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held", "indexes", "market",
-        "model_seen", "older", "price", "quote", "score", "seen", "series", "spread", "timers", "unarmed_seen",
-        "unquoted", "waiting",
+        "absences", "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held",
+        "indexes", "market", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen", "series",
+        "silences", "timers", "unarmed_seen", "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
@@ -45,28 +67,34 @@ class MarketState:
         """Models and bars already contain every trade up to here."""
         self.price = LevelIndex(PRICE)
         self.score: LevelIndex | None = None
-        self.spread: LevelIndex | None = None
+        self.quoted: list[LevelIndex] = []
+        """What quotes move."""
         self.bands: list[LevelIndex] = []
         self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
         """What is read by some rule, besides the price, which always is."""
         self.series = Series()
         self.gauges: list[Followed] = []
         self.quote: Quote | None = None
-        """The last one, while some rule reads the spread."""
+        """The last one, while some rule reads quotes."""
         self.band: Band | None = None
         self.ensemble = ensemble
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
         self.older: Bar | None = None
         """The bar before, while out-of-order trades may still come into it."""
-        self.fresh: dict[Instance, None] = {}
+        self.fresh: dict[Sleeper, None] = {}
         """Rules to be judged at the next in-order trade in any case, in order of arming."""
-        self.unquoted: dict[Instance, None] = {}
-        """Rules on the spread to be judged at the next quote in any case."""
+        self.unquoted: dict[Sleeper, None] = {}
+        """Rules on quotes to be judged at the next quote in any case."""
+        self.silences: list[Silence] = []
+        self.absences: dict[Instance, Absence] = {}
+        """Rules to which silence means something by their policy."""
+        self.roots: set[Instance] = set()
+        """Rules on groups: they wait on no number of the market's own."""
         self.arm_seen = NEVER
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
         """The same among those that have not seen a trade yet."""
-        self.timers: Agenda[Instance] = Agenda(DUE_AT)
+        self.timers: Agenda[Instance | Silence] = Agenda(DUE_AT)
         self.held = False
         """Blind: timers come due by trades only."""
         self.waiting: list[Instance] = []
@@ -81,8 +109,10 @@ class MarketState:
             found = self.indexes[feature] = LevelIndex(feature)
             if feature == SCORE:
                 self.score = found
-            elif feature == SPREAD:
-                self.spread = found
+            elif feature in QUOTED:
+                self.quoted.append(found)
+            elif feature.name == SILENCE:
+                self.silences.append(Silence(found, self.market.id))
             elif feature in (OVER, UNDER, OUTSIDE):
                 self.bands.append(found)
             elif feature.name in GAUGES:
@@ -104,8 +134,12 @@ class MarketState:
         del self.indexes[index.feature]
         if index is self.score:
             self.score = None
-        elif index is self.spread:
-            self.spread = self.quote = None
+        elif index in self.quoted:
+            self.quoted.remove(index)
+            self.quote = self.quote if self.quoted else None
+        elif (silence := self.silence(index)) is not None:
+            silence.due_at = silence.due_seen = 0
+            self.silences.remove(silence)
         elif index in self.bands:
             self.bands.remove(index)
         elif (followed := self.gauge(index)) is not None:
@@ -116,43 +150,45 @@ class MarketState:
                 self.series = Series()
             self.series.windows = windows
 
-    def add_fresh(self, instance: Instance) -> None:
+    def add_fresh(self, instance: Sleeper) -> None:
         """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
-        after = instance.active.effective_seen
-        if instance.index is self.spread:
+        after = instance.standing.after
+        if instance.index in self.quoted:
             self.unquoted[instance] = None
         else:
             self.fresh[instance] = None
             self.arm_seen = min(self.arm_seen, after)
-        if not instance.state.armed:
+        if isinstance(instance, Instance) and not instance.is_armed:
             self.unarmed_seen = min(self.unarmed_seen, after)
 
-    def take_fresh(self, seen: int) -> list[Instance]:
+    def take_fresh(self, seen: int) -> list[Sleeper]:
         """The fresh rules to be judged by a trade at `seen`."""
-        taken = [i for i in self.fresh if i.state.armed or i.active.effective_seen < seen]
+        taken = [i for i in self.fresh if i.is_armed or i.standing.after < seen]
         for instance in taken:
             del self.fresh[instance]
-        self.arm_seen = self.unarmed_seen = min((i.active.effective_seen for i in self.fresh), default=NEVER)
+        self.arm_seen = self.unarmed_seen = min((i.standing.after for i in self.fresh), default=NEVER)
         return taken
 
-    def forget(self, instance: Instance) -> None:
+    def forget(self, instance: Sleeper) -> None:
         """It is nobody's business any more whether this rule has been judged."""
         self.fresh.pop(instance, None)
         self.unquoted.pop(instance, None)
 
-    def take_unquoted(self, seen: int) -> list[Instance]:
+    def take_unquoted(self, seen: int) -> list[Sleeper]:
         """The fresh rules to be judged by a quote at `seen`."""
-        taken = [i for i in self.unquoted if i.state.armed or i.active.effective_seen < seen]
+        taken = [i for i in self.unquoted if i.is_armed or i.standing.after < seen]
         for instance in taken:
             del self.unquoted[instance]
         return taken
 
-    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Instance]:
-        """The fresh rules on `index` that have seen a trade (and count suspects): a restart left them awake."""
+    def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:
+        """The fresh rules on `index` or groups that have seen a trade (and count suspects): a restart woke them."""
         taken = [
             i
             for i in self.fresh
-            if i.index is index and i.state.armed and (not suspect or i.active.rule.policy.suspect)
+            if (i.index is index or i in self.roots)
+            and i.is_armed
+            and (not suspect or i.standing.active.rule.policy.suspect)
         ]
         for instance in taken:
             del self.fresh[instance]
@@ -160,22 +196,26 @@ class MarketState:
 
     def park(self, seen: int) -> None:
         """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
-        if len(self.fresh) + len(self.unquoted) < sum(len(index.members) for index in self.indexes.values()):
+        asleep = sum(len(index.members) for index in self.indexes.values()) + len(self.roots)
+        if len(self.fresh) + len(self.unquoted) < asleep:
+            self.fresh.update(dict.fromkeys(self.roots))
             for index in self.indexes.values():
                 index.empty()
-                asked = self.unquoted if index is self.spread else self.fresh
+                asked = self.unquoted if index in self.quoted else self.fresh
                 asked.update(dict.fromkeys(index.members))
             self.arm_seen = -1
         if seen > self.unarmed_seen:
-            unarmed = [i for asked in (self.fresh, self.unquoted) for i in asked if not i.state.armed]
+            unarmed = [
+                i for asked in (self.fresh, self.unquoted) for i in asked if isinstance(i, Instance) and not i.is_armed
+            ]
             for instance in unarmed:
-                if instance.active.effective_seen < seen:
-                    instance.state = ARMED
-            self.unarmed_seen = min((i.active.effective_seen for i in unarmed if not i.state.armed), default=NEVER)
+                if instance.standing.after < seen:
+                    instance.relive()
+            self.unarmed_seen = min((i.standing.after for i in unarmed if not i.is_armed), default=NEVER)
 
-    def sample(self, trade: Trade, score: float) -> list[Instance]:
+    def sample(self, trade: Trade, score: float) -> list[Sleeper]:
         """Every number that is read, at the next in-order trade; the sleeping rules it concerns, in no order."""
-        touched: list[Instance] = []
+        touched: list[Sleeper] = []
         at, price = trade.at, trade.price
         self.price.sample(price, touched)
         if self.score is not None:
@@ -186,17 +226,30 @@ class MarketState:
                 window.index.sample(self.series.change(window), touched)
         for index in self.bands:
             index.sample(self.position(index.feature, price, at), touched)
+        for silence in self.silences:
+            silence.end(touched)
         for followed in self.gauges:
             if self.seen > followed.after:
                 followed.index.sample(followed.gauge.trade(at, price, trade.size), touched)
         return touched
 
-    def sample_quote(self, quote: Quote, index: LevelIndex) -> list[Instance]:
-        """The spread at the next quote; the sleeping rules it concerns, in no order."""
-        touched: list[Instance] = []
+    def sample_quote(self, quote: Quote) -> list[Sleeper]:
+        """What is read of quotes, at the next one; the sleeping rules it concerns, in no order."""
+        touched: list[Sleeper] = []
         self.quote = quote
-        middle = (quote.bid + quote.ask) / 2.0
-        index.sample(round(100.0 * (quote.ask - quote.bid) / middle, DECIMALS), touched)
+        for index in self.quoted:
+            index.sample(_QUOTED[index.feature](quote), touched)
+        return touched
+
+    def silence(self, index: LevelIndex) -> Silence | None:
+        """What times the silence `index` is about; None where it is no silence's."""
+        return next((silence for silence in self.silences if silence.index is index), None)
+
+    def fall_silent(self, index: LevelIndex) -> list[Sleeper]:
+        """Nothing was traded for as long as `index` is about; the rules it concerns, in no order."""
+        touched: list[Sleeper] = []
+        index.sample(index.feature.window / SECOND, touched)
+        touched.extend(self.take_armed(index, suspect=False))
         return touched
 
     def late(self, trade: Trade) -> None:
@@ -204,6 +257,12 @@ class MarketState:
         for followed in self.gauges:
             if self.seen > followed.after:
                 followed.gauge.late(trade.at, trade.price, trade.size)
+
+    def set_timer(self, instance: Instance, due: Agenda[Any]) -> None:
+        """Note when a pending rule fires, by the market's time and, in `due`, by the order."""
+        self.timers.add(instance.due_at, instance.key, instance)
+        due.add(instance.due_seen, instance.key, instance)
+        self.due_at = min(self.due_at, instance.due_at)
 
     def note_due(self, grace: int) -> None:
         """Work out `due_at` anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from bisect import bisect_right
 
 from pricewatch.engine.index import LevelIndex
 
@@ -43,9 +44,8 @@ class Series:
         for window in self.windows:
             cutoff = at - window.span
             place = window.reference
-            while place < last and ats[place + 1] <= cutoff:
-                place += 1
-            window.reference = place
+            if place < last and ats[place + 1] <= cutoff:
+                window.reference = bisect_right(ats, cutoff, place + 1) - 1
         if len(ats) > 2 * TRIM:
             self._trim()
 

@@ -68,6 +68,7 @@ class Committer:
         """The newest cursor of any commit tried: one that failed may have been made all the same."""
         self._waiting: deque[Transition] = deque()
         self._effective: list[tuple[uuid.UUID, int, int]] = []
+        self._commands: list[tuple[uuid.UUID, int, int]] = []
         self._activations: list[Activation] = []
         self._snapshots: dict[tuple[int, str], Snapshot] = {}
 
@@ -79,7 +80,8 @@ class Committer:
     @property
     def idle(self) -> bool:
         """Whether only the cursor could be committed."""
-        return not (self._engine.transitions or self._waiting or self._effective or self._activations)
+        changed = self._engine.transitions or self._waiting or self._effective
+        return not (changed or self._commands or self._activations)
 
     @property
     def taken_up(self) -> set[tuple[uuid.UUID, int]]:
@@ -89,6 +91,15 @@ class Committer:
     def take_up(self, rule: uuid.UUID, version: int, seen: int) -> None:
         """A rule version counts from `seen` on."""
         self._effective.append((rule, version, seen))
+
+    @property
+    def obeyed(self) -> set[tuple[uuid.UUID, int]]:
+        """Rule commands taken up whose commit is still to come."""
+        return {(rule, number) for rule, number, _ in self._commands}
+
+    def obey(self, rule: uuid.UUID, number: int, seen: int) -> None:
+        """A rule command counts from `seen` on."""
+        self._commands.append((rule, number, seen))
 
     def activate(self, activation: Activation) -> None:
         """A forecast counts from its `from_seen` on."""
@@ -148,6 +159,7 @@ class Committer:
         for _ in range(count):
             self._waiting.popleft()
         del self._effective[: len(change.effective)]
+        del self._commands[: len(change.commands)]
         self.cursor = cursor
         self.committed += 1
         return entries
@@ -190,4 +202,11 @@ class Committer:
             states[row.rule_id, row.market] = row
             if transition.signal is not None:
                 signals.append(transition.signal)
-        return Change(cursor=cursor, states=list(states.values()), signals=signals, effective=self._effective[:])
+        obeyed = [one for one in self._commands if one[2] <= cursor]  # in order: the first ones
+        return Change(
+            cursor=cursor,
+            states=list(states.values()),
+            signals=signals,
+            effective=self._effective[:],
+            commands=obeyed,
+        )

@@ -10,7 +10,7 @@ import structlog
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.model import Activation, Forecast, Snapshot
-from pricewatch.domain.rule import Phase, RuleState, StateRow
+from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
 from pricewatch.ports.journal import Journal
@@ -64,7 +64,8 @@ async def restore(
 ) -> Restored:
     """Bring the engine to where it stood at `cursor`; trades of markets other than `markets` are left alone.
 
-    `take_up` gives a rule version that has never been taken up its place in the order.
+    `take_up` gives a new rule its place in the order. Of a changed one the version in force is armed: the change, like
+    a command not yet taken up, has its place after what is stored.
     """
     snapshots = [snapshot for snapshot in await models.snapshots() if engine.restore(snapshot)]
     later = _activate(engine, cursor, await models.active_forecasts(cursor))
@@ -72,15 +73,22 @@ async def restore(
     states = _by_rule(rows)
     for market in _blind(rows, cursor) & set(markets):
         engine.hold(market)
+    commands = {one.rule_id: _in_force(one, cursor) async for batch in rules.taken_commands() for one in batch}
     armed = unreadable = 0
     async for batch in rules.everything():
-        for stored in batch:
+        for newest in batch:
+            stored = newest
+            if newest.effective_seen is None:
+                stored = await rules.effective(newest.id) or newest if newest.version > 1 else newest
             seen = stored.effective_seen if stored.effective_seen is not None else take_up(stored)
             active = active_rule(stored, seen)
             if active is None:
                 unreadable += 1
                 continue
-            engine.arm(active, states.get((stored.id, stored.version), {}))
+            known = states.get((stored.id, stored.version), {})
+            parts = {market: row.parts for market, row in known.items() if row.parts}
+            held = {market: row.state for market, row in known.items()}
+            engine.arm(active, held, commands.get(stored.id), parts)
             armed += 1
     unlearned = _unlearned(snapshots, (await history.last(cursor)).values())
     after = min([cursor - engine.longest_window(), *unlearned])
@@ -98,10 +106,17 @@ def _activate(
     return sorted((pair for pair in found if pair[0].from_seen > cursor), key=lambda pair: pair[0].from_seen)
 
 
-def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, RuleState]]:
-    states: dict[tuple[uuid.UUID, int], dict[int, RuleState]] = {}
+def _in_force(command: RuleCommand, cursor: int) -> RuleCommand:
+    """A snooze that was over before we stopped is a rule that was resumed then."""
+    if command.order is Order.SNOOZE and command.until <= cursor:
+        return msgspec.structs.replace(command, order=Order.RESUME, effective_seen=command.until)
+    return command
+
+
+def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, StateRow]]:
+    states: dict[tuple[uuid.UUID, int], dict[int, StateRow]] = {}
     for row in rows:
-        states.setdefault((row.rule_id, row.version), {})[row.market] = row.state
+        states.setdefault((row.rule_id, row.version), {})[row.market] = row
     return states
 
 

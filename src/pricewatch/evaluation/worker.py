@@ -13,6 +13,7 @@ import structlog
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market, Quote, Tick, Trade
 from pricewatch.domain.model import Activation, Forecast
+from pricewatch.domain.rule import RuleCommand
 from pricewatch.engine.evaluate import Engine
 from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.recovery import active_rule, restore
@@ -125,6 +126,7 @@ class Evaluation:
         await self._read_on()
         self._activate_before(None)
         self._sight.begin(self._markets)
+        await self._look_for_rules()
         self._recovered = True
         log.info(
             "evaluation.recovered",
@@ -171,7 +173,10 @@ class Evaluation:
 
     def offer(self, tick: Tick) -> None:
         """Give the tick its place in the order, pack its row, evaluate it, show it."""
-        seen = self._next_seen()
+        seen = self._clock.now()
+        if seen <= self._seen:
+            seen = self._seen + 1
+        self._seen = seen
         if isinstance(tick, Trade):
             self.trades += 1
             self._writer.trade(tick, seen)
@@ -273,6 +278,15 @@ class Evaluation:
         if not self._owned.idle:
             self._wake.set()
 
+    def _obey(self, commands: Iterable[RuleCommand]) -> None:
+        """Each at a place of its own, so that a restart finds it there."""
+        for command in commands:
+            seen = self._next_seen()
+            self._engine.command(command, seen)
+            self._evaluated = seen
+            self._owned.obey(command.rule_id, command.number, seen)
+            self._wake.set()
+
     # -- the loops --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -359,15 +373,20 @@ class Evaluation:
             except TimeoutError:
                 pass
             self._rules_wake.clear()
-            known = self._owned.taken_up  # before we ask: what is committed while we wait must not be taken up twice
             try:
-                pending = await self._rules.pending()
+                await self._look_for_rules()
             except Unavailable as error:
                 log.debug("rules.unavailable", error=str(error))
-                continue
-            if self._tail is not None:
-                continue  # the ticks before its place are still to be evaluated; `_resume` wakes us
+
+    async def _look_for_rules(self) -> None:
+        """Take up what was changed and obey what was said; while evaluation waits for storage, `_resume` wakes us."""
+        # Before we ask: what is committed while we wait must not be taken up twice.
+        known, obeyed = self._owned.taken_up, self._owned.obeyed
+        pending = await self._rules.pending()
+        commands = await self._rules.pending_commands()
+        if self._tail is None:
             self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
+            self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
 
     async def _model_loop(self) -> None:
         """A few markets at a time, so that saving never holds the loop."""

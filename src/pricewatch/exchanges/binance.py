@@ -6,8 +6,9 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
+from typing import TypeVar
 
 import msgspec
 
@@ -41,6 +42,11 @@ from pricewatch.exchanges.symbols import split
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _PAGE = 1000
+_QUOTED = ord('"')
+"""Books end with a size, which is text; trades with a truth value."""
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a stream that is not ours."""
+FrameT = TypeVar("FrameT")
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -53,6 +59,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 class _TradeFrame(msgspec.Struct, gc=False):
+    stream: str
     data: _Trade
 
 
@@ -65,6 +72,7 @@ class _Book(msgspec.Struct, gc=False):
 
 
 class _BookFrame(msgspec.Struct, gc=False):
+    stream: str
     data: _Book
 
 
@@ -138,8 +146,8 @@ class Binance(Exchange):
     history_interval = 0.4  # weight 25 of 6,000 a minute
 
     def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
-        self._trades: dict[bytes, Market] = {}
-        self._books: dict[bytes, Market] = {}
+        self._trades: dict[str, Market] = {}
+        self._books: dict[str, Market] = {}
         self._pending: dict[int, list[Subscription]] = {}
         self._ids = count(1)
         super().__init__(markets, endpoints)
@@ -194,33 +202,25 @@ class Binance(Exchange):
         return [_request("UNSUBSCRIBE", some, next(self._ids)) for some in chunks(streams, 200)]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """Route by the stream's name at its usual place, without a pass over the envelope."""
+        """One typed pass, guessed by how such frames end; the stream's name decides, where need be in a second one."""
         if isinstance(frame, str):
             frame = frame.encode(errors="surrogatepass")
-        name = frame[11 : frame.find(b'"', 11, 160)]
-        if (market := self._trades.get(name)) is not None:
-            self._trade(frame, market, received, out)
-        elif (market := self._books.get(name)) is not None:
-            self._book(frame, market, received, out)
-        elif b"@" in name and frame.startswith(b'{"stream":"'):
-            out.append(IGNORED)
-        else:
+        try:
+            if frame[-3] == _QUOTED:
+                book = _decode_book(frame)
+                self._book(book.data, self._books[book.stream], received, out)
+            else:
+                trade = _decode_trade(frame)
+                self._trade(trade.data, self._trades[trade.stream], received, out)
+        except _ELSEWHERE:
             self._other(frame, received, out)
 
-    def _trade(self, frame: bytes, market: Market, received: int, out: list[Output]) -> None:
-        try:
-            row = _decode_trade(frame).data
-        except UNUSABLE as error:
-            raise BadTrade("malformed", str(error)) from error
+    def _trade(self, row: _Trade, market: Market, received: int, out: list[Output]) -> None:
         if row.s != market.native:
             raise BadTrade("unknown market", row.s[:40])
         out.append(Trade(market.id, row.T * 1000, row.p, row.q, _SELL if row.m else _BUY, row.t, received))
 
-    def _book(self, frame: bytes, market: Market, received: int, out: list[Output]) -> None:
-        try:
-            row = _decode_book(frame).data
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+    def _book(self, row: _Book, market: Market, received: int, out: list[Output]) -> None:
         if row.s != market.native:
             raise BadData("unknown market", row.s[:40])
         out.append(Quote(market.id, received, row.b, row.B, row.a, row.A, received))
@@ -230,12 +230,12 @@ class Binance(Exchange):
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
-        name = envelope.stream.encode(errors="surrogatepass")
+        name = envelope.stream
         if (market := self._trades.get(name)) is not None:
-            self._trade(frame, market, received, out)
+            self._trade(_decoded(_decode_trade, frame, BadTrade).data, market, received, out)
         elif (market := self._books.get(name)) is not None:
-            self._book(frame, market, received, out)
-        elif name == b"!serverShutdown":
+            self._book(_decoded(_decode_book, frame, BadData).data, market, received, out)
+        elif name == "!serverShutdown":
             out.append(Closing("serverShutdown"))
         elif name:
             out.append(IGNORED)
@@ -310,8 +310,15 @@ class Binance(Exchange):
         return within(candles, request)
 
 
-def _stream(native: str, channel: str) -> bytes:
-    return f"{native.lower()}@{channel}".encode()
+def _decoded(decode: Callable[[bytes], FrameT], frame: bytes, unusable: type[BadData]) -> FrameT:
+    try:
+        return decode(frame)
+    except UNUSABLE as error:
+        raise unusable("malformed", str(error)) from error
+
+
+def _stream(native: str, channel: str) -> str:
+    return f"{native.lower()}@{channel}"
 
 
 def _request(method: str, streams: Sequence[str], number: int) -> Send:

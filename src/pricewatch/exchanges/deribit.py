@@ -69,11 +69,11 @@ class _Trade(msgspec.Struct, gc=False):
     direction: Literal["buy", "sell"]
 
 
-class _Trades(msgspec.Struct):
+class _Trades(msgspec.Struct, gc=False):
     data: list[_Trade]
 
 
-class _TradesFrame(msgspec.Struct):
+class _TradesFrame(msgspec.Struct, gc=False):
     params: _Trades
 
 

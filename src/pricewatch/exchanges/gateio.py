@@ -42,7 +42,7 @@ from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Millis, best, salvaged
 from pricewatch.exchanges.symbols import split
 
-_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _TRADES, _BOOK = "spot.trades", "spot.book_ticker"
 _CHUNK = 50
 _PAGE = 1000
@@ -51,20 +51,22 @@ _Fine = Annotated[float, msgspec.Meta(ge=0, le=1e14)]
 """Milliseconds since 1970 with decimals down to the microsecond."""
 
 
-class _Trade(msgspec.Struct, gc=False):
+class _Trade(msgspec.Struct, gc=False, kw_only=True):
+    """Its fields in the order of the wire: that is the fastest."""
+
     id: Key
     create_time_ms: _Fine
     side: Literal["buy", "sell"]
+    currency_pair: str = ""
     amount: float
     price: float
-    currency_pair: str = ""
     id_market: Key | None = None
     """Grows by one within the market."""
     range: str = ""
     """`first-last` of the market's ids that this trade stands for."""
 
 
-class _Trades(msgspec.Struct, tag_field="channel", tag=_TRADES):
+class _Trades(msgspec.Struct, gc=False, tag_field="channel", tag=_TRADES):
     event: Literal["update"]
     result: _Trade
 
@@ -78,7 +80,7 @@ class _Best(msgspec.Struct, gc=False):
     A: Best
 
 
-class _Book(msgspec.Struct, tag_field="channel", tag=_BOOK):
+class _Book(msgspec.Struct, gc=False, tag_field="channel", tag=_BOOK):
     event: Literal["update"]
     result: _Best
 
@@ -211,7 +213,7 @@ class GateIo(Exchange):
         if row.id_market is not None:
             self._count(row.currency_pair, row.id_market, row.range, out)
         at = round(row.create_time_ms * 1000)
-        out.append(Trade(market.id, at, row.price, row.amount, _SIDES[row.side], row.id, received))
+        out.append(Trade(market.id, at, row.price, row.amount, _BUY if row.side == "buy" else _SELL, row.id, received))
 
     def _count(self, native: str, number: int, span: str, out: list[Output]) -> None:
         """The market's own ids follow each other; what comes late moves nothing back."""
@@ -297,7 +299,7 @@ class GateIo(Exchange):
         number, since, until = request.market.id, request.since, request.until
         dated = [(round(row.create_time_ms * 1000), row) for row in rows]
         trades = [
-            Trade(number, at, row.price, row.amount, _SIDES[row.side], row.id, received)
+            Trade(number, at, row.price, row.amount, _BUY if row.side == "buy" else _SELL, row.id, received)
             for at, row in sorted(dated, key=lambda one: (one[0], one[1].id))
             if since <= at and (until is None or at <= until)
         ]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from decimal import Decimal
 from itertools import groupby
 from math import isfinite
@@ -46,7 +45,8 @@ from pricewatch.exchanges.base import (
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, minutes, salvaged
 
-_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
+_SIDES = {"buy": _BUY, "sell": _SELL}
 _TRADES = b'{"arg":{"channel":"trades",'
 _TICKERS = b'{"arg":{"channel":"tickers",'
 _PAGE = 100
@@ -69,7 +69,7 @@ class _Row(msgspec.Struct, gc=False, rename="camel"):
     source: str = ""
 
 
-class _Trades(msgspec.Struct):
+class _Trades(msgspec.Struct, gc=False):
     data: list[_Row]
 
 
@@ -82,7 +82,7 @@ class _Best(msgspec.Struct, gc=False, rename="camel"):
     ts: Millis
 
 
-class _Tickers(msgspec.Struct):
+class _Tickers(msgspec.Struct, gc=False):
     data: list[_Best]
 
 
@@ -176,43 +176,41 @@ class Okx(Exchange):
         """One typed pass for what begins as their frames do; a second look for anything else."""
         if isinstance(frame, str):
             frame = frame.encode(errors="surrogatepass")
-        decode = (
-            _decode_trades if frame.startswith(_TRADES) else _decode_tickers if frame.startswith(_TICKERS) else None
-        )
-        message: _Trades | _Tickers | None = None
-        if decode is not None:
-            with suppress(*UNUSABLE):
-                message = decode(frame)
-        if isinstance(message, _Trades):
-            self._trades(message.data, received, out)
-        elif message is not None:
-            self._tickers(message.data, received, out)
-        elif frame == b"pong":
-            out.append(HEARTBEAT)
-        else:
+        try:
+            if frame.startswith(_TRADES):
+                self._trades(_decode_trades(frame).data, received, out)
+            elif frame.startswith(_TICKERS):
+                self._tickers(_decode_tickers(frame).data, received, out)
+            elif frame == b"pong":
+                out.append(HEARTBEAT)
+            else:
+                self._other(frame, received, out)
+        except UNUSABLE:
             self._other(frame, received, out)
 
     def _trades(self, rows: list[_Row], received: int, out: list[Output], lost: int = 0) -> None:
-        confirmed = self._confirmed.pop(rows[0].inst_id, None) if rows else None
-        flags = int(Flag.HISTORY) if confirmed is not None and received - confirmed <= _AT_ONCE else 0
-        strange = 0
+        flags = self._first(rows, received) if self._confirmed else 0
+        markets, seen, strange = self.markets, self._newest, 0
         for row in rows:
-            market = self.markets.get(row.inst_id)
+            native, key = row.inst_id, row.trade_id
+            market = markets.get(native)
             if market is None:
                 strange += 1
                 continue
-            self._follow(row, out)
-            side = _SIDES[row.side]
-            out.append(Trade(market.id, row.ts * 1000, row.px, row.sz, side, row.trade_id, received, flags))
+            newest = seen.get(native, -1)
+            if key > newest:
+                seen[native] = key
+                if key - row.count > newest >= 0:
+                    out.append(Lost(f"trade ids {newest + 1}..{key - row.count} did not come", (native,)))
+            side = _BUY if row.side == "buy" else _SELL
+            out.append(Trade(market.id, row.ts * 1000, row.px, row.sz, side, key, received, flags))
         if lost or strange:
             raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
 
-    def _follow(self, row: _Row, out: list[Output]) -> None:
-        """Say so where trades are missing between the entry before and this one."""
-        newest = self._newest.get(row.inst_id)
-        self._newest[row.inst_id] = row.trade_id if newest is None else max(newest, row.trade_id)
-        if newest is not None and row.trade_id - row.count > newest:
-            out.append(Lost(f"trade ids {newest + 1}..{row.trade_id - row.count} did not come", (row.inst_id,)))
+    def _first(self, rows: list[_Row], received: int) -> int:
+        """The flags of a frame that may be a market's first."""
+        confirmed = self._confirmed.pop(rows[0].inst_id, None) if rows else None
+        return int(Flag.HISTORY) if confirmed is not None and received - confirmed <= _AT_ONCE else 0
 
     def _tickers(self, rows: list[_Best], received: int, out: list[Output]) -> None:
         for row in rows:

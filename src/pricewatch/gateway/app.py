@@ -7,45 +7,31 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from pricewatch.accounts.policy import may_administer, may_write
 from pricewatch.domain.errors import ConfigError, Unavailable
 from pricewatch.domain.market import Quote, Trade
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
-from pricewatch.gateway.auth import Door, Identity
+from pricewatch.gateway.auth import Door, refuse_key_in_url
 from pricewatch.gateway.board import Board
+from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
-from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
+from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.pages import Pages
-from pricewatch.gateway.rest.choices import Choices
-from pricewatch.gateway.rest.endpoint import Access, Endpoint
-from pricewatch.gateway.rest.gaps import Gaps
-from pricewatch.gateway.rest.markets import Markets
-from pricewatch.gateway.rest.people import People, Sessions
-from pricewatch.gateway.rest.preview import Previews
-from pricewatch.gateway.rest.rules import Parse, Rules
-from pricewatch.gateway.rest.signals import Signals
+from pricewatch.gateway.rest.rules import Parse
+from pricewatch.gateway.routes import Routes
 from pricewatch.gateway.settings import GatewaySettings
-from pricewatch.ports.accounts import Accounts
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import FeedLog, SystemFeed
-from pricewatch.ports.markets import MarketBook, MarketChanges
-from pricewatch.ports.models import ModelStore
-from pricewatch.ports.outbox import Outbox
-from pricewatch.ports.preview import PreviewDesk
-from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.status import Part
-from pricewatch.ports.ticks import Catalog, GapBook, History
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.wire.feed import GoingAway, encode
 
@@ -54,33 +40,14 @@ log = structlog.get_logger(__name__)
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FEED = "/ws/v1"
-_API = "/api/v1"
 _EVER = 2**62
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keepers:
-    """What the gateway reads and writes."""
-
-    accounts: Accounts
-    rules: RuleBook
-    changes: RuleChanges
-    feed: FeedLog
-    history: History
-    catalog: Catalog
-    outbox: Outbox
-    models: ModelStore
-    gaps: GapBook
-    choices: MarketBook
-    market_changes: MarketChanges
-    system: SystemFeed
-    previews: PreviewDesk
 
 
 class Gateway:
     """A `Part`, `PriceTape` and `SignalSink`.
 
     `parts` is looked at whenever status is asked for, so parts may be added to it later; the gateway adds itself.
+    `redis`: where gateways count requests together; empty to count alone.
     `states` may name a market's feed `live`, `quiet` or `blind` better than its age does. `started` is set, and
     `port` right, once requests are answered.
     """
@@ -96,6 +63,7 @@ class Gateway:
         parse_rule: Parse,
         parts: Iterable[Part] = (),
         states: Callable[[], Mapping[str, str]] | None = None,
+        redis: str = "",
     ) -> None:
         self.started = asyncio.Event()
         self.port = settings.port
@@ -105,20 +73,26 @@ class Gateway:
         self._board = Board(clock, quiet_after=settings.quiet_after, blind_after=settings.blind_after, states=states)
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
-        self._door = Door(keepers.accounts, settings, clock)
+        self._routes = Routes(
+            settings,
+            keepers,
+            clock=clock,
+            board=self._board,
+            health=self._health,
+            parse_rule=parse_rule,
+            nudge=self._hub.nudge,
+            redis=redis,
+        )
+        self._door: Door = self._routes.door
         self._sockets = Sockets(
-            settings, clock=clock, door=self._door, hub=self._hub, board=self._board, feed=keepers.feed
+            settings,
+            clock=clock,
+            door=self._door,
+            hub=self._hub,
+            board=self._board,
+            feed=keepers.feed,
+            consumers=keepers.consumers,
         )
-        resources = (
-            Markets(self._board, keepers.history, keepers.models, clock),
-            Rules(keepers.rules, keepers.changes, self._board, parse_rule),
-            Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
-            Signals(keepers.feed),
-            Gaps(keepers.gaps, self._board),
-            Choices(keepers.choices, keepers.market_changes, clock),
-            People(keepers.accounts, keepers.outbox),
-        )
-        self._endpoints = [endpoint for resource in resources for endpoint in resource.endpoints()]
         self._busy: Counter[object] = Counter()
         self._answers: Counter[int] = Counter()
         self._listing: str | None = "the list of markets has not been read yet"
@@ -169,6 +143,7 @@ class Gateway:
         """Serve until cancelled; then tell every client to come back, and close. `ConfigError` for a taken port."""
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=self._settings.close_timeout)
         async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._routes.close)
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             await self._listen(runner)
@@ -179,6 +154,7 @@ class Gateway:
                 group.create_task(_every(self._settings.heartbeat_interval, self._hub.beat), name="gateway.beat")
                 group.create_task(_every(self._settings.revocation_interval, self._evict), name="gateway.evict")
                 group.create_task(self._sweep(runner), name="gateway.sweep")
+                group.create_task(_every(self._settings.forget_interval, self._routes.forget), name="gateway.forget")
 
     async def _listen(self, runner: web.AppRunner) -> None:
         host, port = self._settings.host, self._settings.port
@@ -227,13 +203,11 @@ class Gateway:
             self._board.note(signal)
 
     async def _evict(self) -> None:
-        """Close the sockets of revoked keys."""
-        verdicts: dict[tuple[bytes, bytes | None], bool] = {}
-        for link in list(self._hub.links):
-            key = (link.identity.digest, link.identity.browser)
-            if key not in verdicts:
-                verdicts[key] = await self._door.is_still_good(link.identity)
-            if not verdicts[key]:
+        """Close the sockets of revoked keys and ended sessions."""
+        links = list(self._hub.links)
+        standing = await self._door.standing(link.identity for link in links)
+        for link in links:
+            if link.identity.digest not in standing:
                 link.outlet.end(Close.KEY_REVOKED)
 
     async def _sweep(self, runner: web.AppRunner) -> None:
@@ -260,35 +234,13 @@ class Gateway:
         app.on_response_prepare.append(_add_headers)
         router = app.router
         router.add_get(FEED, self._sockets.serve)
-        for endpoint in self._endpoints:
-            router.add_route(endpoint.method, _API + endpoint.path, self._guarded(endpoint))
-        sessions = Sessions(self._door, self._settings.session_lifetime)
-        router.add_get(f"{_API}/session", sessions.who)
-        router.add_post(f"{_API}/session", sessions.log_in)
-        router.add_delete(f"{_API}/session", sessions.log_out)
+        for method, path, serve in self._routes.table():
+            router.add_route(method, path, serve)
         pages = Pages()
         for path in pages.paths():
             router.add_get(path, pages.serve)
-        router.add_get("/healthz", self._health.healthz)
-        router.add_get("/readyz", self._health.readyz)
-        router.add_get("/status", self._open(self._health.status))
-        router.add_get("/metrics", self._open(self._health.metrics))
+        router.add_get("/asyncapi.json", asyncapi.serve)
         return app
-
-    def _guarded(self, endpoint: Endpoint) -> Serve:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            who = await self._door.admit(request)
-            _check(endpoint.access, who)
-            return await endpoint.handler(request, who)
-
-        return handle
-
-    def _open(self, handler: Serve) -> Serve:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            await self._door.admit(request)
-            return await handler(request)
-
-        return handler if self._settings.open_status else handle
 
     async def _shield(self, request: web.Request, handler: Serve) -> web.StreamResponse:
         """Every request ends with an answer, in time; the unforeseen is logged and hidden."""
@@ -297,6 +249,7 @@ class Gateway:
         self._busy[protocol] += 1
         try:
             async with asyncio.timeout(limit):
+                refuse_key_in_url(request)
                 answer = await handler(request)
         except Exception as error:
             known = problems.of_error(error)
@@ -310,15 +263,6 @@ class Gateway:
                 del self._busy[protocol]
         self._answers[answer.status] += 1
         return answer
-
-
-def _check(access: Access, who: Identity) -> None:
-    if access is Access.WRITE and not may_write(who.account):
-        raise problems.Denied(
-            403, "read_only", "a viewer may look, not write; ask an administrator for the role `user`"
-        )
-    if access is Access.ADMIN and not may_administer(who.account):
-        raise problems.Denied(403, "admin_only", "this needs the role `admin`")
 
 
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:

@@ -1,4 +1,4 @@
-"""The live page's files, under a policy that lets nothing else in."""
+"""The files of the live page and of the API's pages, under a policy that lets nothing else in."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FILES = {
-    "/": ("index.html", "text/html"),
-    "/app.js": ("app.js", "text/javascript"),
-    "/style.css": ("style.css", "text/css"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": ("dashboard/index.html", "text/html"),
+    "/app.js": ("dashboard/app.js", "text/javascript"),
+    "/style.css": ("dashboard/style.css", "text/css"),
+    "/icon.svg": ("dashboard/icon.svg", "image/svg+xml"),
+    "/api/docs": ("apidocs/index.html", "text/html"),
+    "/api/docs/start.js": ("apidocs/start.js", "text/javascript"),
+    "/api/docs/swagger-ui.css": ("apidocs/swagger-ui.css", "text/css"),
+    "/api/docs/swagger-ui-bundle.js": ("apidocs/swagger-ui-bundle.js", "text/javascript"),
 }
 _HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -30,7 +34,7 @@ class Pages:
     """Read once at the start."""
 
     def __init__(self) -> None:
-        folder = resources.files("pricewatch.gateway") / "dashboard"
+        folder = resources.files("pricewatch.gateway")
         self._pages = {path: (folder.joinpath(name).read_bytes(), kind) for path, (name, kind) in _FILES.items()}
 
     def paths(self) -> list[str]:

@@ -49,6 +49,15 @@ def reply(document: Any, status: int = 200, headers: dict[str, str] | None = Non
     )
 
 
+def reply_bytes(body: bytes, status: int, headers: dict[str, str]) -> web.Response:
+    """A JSON answer, or a problem, made earlier."""
+    kind = "application/json" if status < 400 else "application/problem+json"
+    headers = {"Cache-Control": "no-store", **headers}
+    if status == 204:
+        return web.Response(status=status, headers=headers)
+    return web.Response(body=body, status=status, content_type=kind, headers=headers)
+
+
 def problem(
     status: int, code: str, detail: str, *, field: str | None = None, headers: dict[str, str] | None = None
 ) -> web.Response:
@@ -75,8 +84,10 @@ def of_error(error: Exception) -> web.Response | None:
         case Unavailable():
             detail = "the database is away; try again in a moment"
             return problem(503, "unavailable", detail, headers={"Retry-After": "2"})
-        case TimeoutError():
+        case TimeoutError():  # before ConnectionError: both are OSErrors
             return problem(504, "timeout", "this took too long; ask for less, or try again")
+        case web.RequestPayloadError() | ConnectionError():
+            return problem(400, "bad_body", "the request body broke off, or is not packed as Content-Encoding says")
         case web.HTTPException():
             return _of_http(error)
         case _:
@@ -87,7 +98,7 @@ def _of_http(error: web.HTTPException) -> web.Response:
     details = {
         404: ("not_found", "there is no such path"),
         405: ("method_not_allowed", "this path does not take that method"),
-        413: ("too_large", "the request body is too large"),
+        413: ("too_large", "the request body is too large, packed or unpacked; see gateway.body_limit"),
     }
     code, detail = details.get(error.status, ("http", error.reason))
     allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else None

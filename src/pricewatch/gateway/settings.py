@@ -36,6 +36,13 @@ class GatewaySettings(BaseModel):
     page_size: int = Field(default=500, ge=1, le=5_000, description="Signals read from the log at a time on resume.")
     queue_messages: int = Field(default=256, ge=1, description="Messages a client may lag before it is closed.")
     queue_bytes: int = Field(default=1_048_576, ge=4_096, description="Bytes a client may lag before it is closed.")
+    deflate: bool = Field(default=True, description="Offer per-message deflate to clients that ask for it.")
+    in_flight: int = Field(
+        default=64, ge=1, le=200, description="Unacknowledged signals a named consumer's connection takes at most."
+    )
+    consumer_poll: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for signals that another process gave back."
+    )
     send_buffer: int = Field(default=65_536, ge=4_096, description="Bytes of a socket's kernel send buffer.")
     stall_timeout: float = Field(default=30.0, gt=0, description="Seconds a client may take nothing at all.")
     close_timeout: float = Field(default=2.0, gt=0, description="Seconds the closing handshake may take.")
@@ -54,9 +61,23 @@ class GatewaySettings(BaseModel):
         default=300.0, ge=0, description="Seconds a known API key is still believed while the database is away."
     )
     revocation_interval: float = Field(default=1.0, gt=0, description="Seconds between checks of open sessions' keys.")
+    forget_interval: float = Field(default=600.0, gt=0, description="Seconds between removals of what has expired.")
     session_lifetime: float = Field(default=43_200.0, gt=0, description="Seconds a browser stays logged in.")
-    max_browser_sessions: int = Field(default=10_000, ge=1, description="Browser sessions kept; the oldest goes first.")
-    login_attempts: int = Field(default=10, ge=1, description="Failed logins an address may make per minute.")
+    ticket_lifetime: float = Field(default=30.0, gt=0, le=300, description="Seconds a WebSocket ticket counts.")
+    password_memory: int = Field(default=19_456, ge=8, description="KiB of memory of a password's argon2id hash.")
+    password_rounds: int = Field(default=2, ge=1, description="Passes of a password's argon2id hash.")
+    password_threads: int = Field(default=1, ge=1, le=2, description="Passwords hashed at the same time.")
+    password_queue: int = Field(default=16, ge=0, description="Logins that may wait for their turn; others get 503.")
+    login_attempts: int = Field(default=10, ge=1, description="Logins an address may try per minute.")
+    name_attempts: int = Field(default=10, ge=1, description="Logins that may be tried for a name in `name_window`.")
+    name_window: int = Field(default=300, ge=1, description="Seconds in which tries for a name are counted.")
+
+    read_limit: int = Field(default=6_000, ge=1, description="REST requests an account may make per minute to read.")
+    write_limit: int = Field(default=1_200, ge=1, description="REST requests an account may make per minute to write.")
+    anonymous_limit: int = Field(default=120, ge=1, description="Refused credentials of an address per minute.")
+    max_rules: int = Field(default=10_000, ge=0, description="Rules of one account.")
+    max_keys: int = Field(default=100, ge=0, description="API keys of one account, without the revoked ones.")
+    max_watchlists: int = Field(default=200, ge=0, description="Watchlists of one account.")
 
     preview_patience: float = Field(
         default=10.0,

@@ -29,7 +29,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
 )
-from pricewatch.exchanges.numbers import OVERLONG, refuse_overlong
+from pricewatch.exchanges.numbers import OVERLONG, SHORT_FRAME, refuse_overlong
 from pricewatch.ingest.asking import Asking
 from pricewatch.ingest.counters import Counters
 from pricewatch.ingest.feed import MarketFeed
@@ -182,7 +182,8 @@ class Session:
         counters.frames += 1
         self._last_frame = self._loop.time()
         try:
-            refuse_overlong(frame)
+            if len(frame) > SHORT_FRAME:
+                refuse_overlong(frame)
             self._exchange.receive(frame, now, out)
         except BadTrade as error:
             reason = Reason.NUMBER if error.reason == OVERLONG else Reason.MALFORMED

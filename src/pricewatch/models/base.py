@@ -23,6 +23,10 @@ class OnlineModel(Protocol):
         """Take `x` in, after it has been scored."""
         ...
 
+    def take(self, x: float) -> float:
+        """`score`, then `learn`: the very same numbers, for less than one after the other."""
+        ...
+
     def dump(self) -> list[float]:
         """All there is to know, as finite numbers."""
         ...

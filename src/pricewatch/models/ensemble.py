@@ -10,7 +10,7 @@ import msgspec
 from pricewatch.domain.model import Snapshot
 from pricewatch.models.base import OnlineModel
 
-NAN = math.nan
+NAN, INF = math.nan, math.inf
 _NUMBERS = msgspec.msgpack.Decoder(list[float])
 _PASSING = (KeyboardInterrupt, SystemExit)
 """What is not a model's failure; River's Rust panics, on the other hand, are no `Exception`."""
@@ -83,16 +83,46 @@ class Ensemble:
         except BaseException:  # noqa: BLE001 - see _PASSING
             self._recover()
             return
+        self._learned()
+
+    def _learned(self) -> None:
         self.learned += 1
         self._left -= 1
         if not self._left:
             self._checkpoint()
+
+    def take(self, price: float) -> float:
+        """`score`, then `learn`: the very same numbers, unless a model fails; then it learns nothing of this price."""
+        last = self.last
+        if self.learned < self.warm_up:
+            self.learn(price)
+            return NAN
+        self.last = price
+        x = math.log(price / last)
+        scores, total = self.scores, 0.0
+        try:
+            for place, model in enumerate(self._models):
+                scores[place] = part = model.take(x)
+                total += model.weight * part
+        except _PASSING:
+            raise
+        except BaseException:  # noqa: BLE001 - see _PASSING
+            total = NAN
+        if not -INF < total < INF:
+            self._recover()
+            return NAN
+        self._learned()
+        return total
 
     def parts(self) -> dict[str, float]:
         """Each model's own score of the last price scored; empty until they are warm."""
         if self.learned <= self.warm_up:
             return {}
         return dict(zip(self._kinds, self.scores, strict=True))
+
+    def weights(self) -> dict[str, float]:
+        """Each model's share of the combined score."""
+        return {name: kind.weight for name, kind in self._kinds.items()}
 
     def snapshots(self, market: int, seen: int) -> list[Snapshot]:
         """One finite state a model, as of `seen`; nothing while there is no last price or a model is not well."""

@@ -31,6 +31,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """In the order in which they happened."""
     effective: Sequence[tuple[uuid.UUID, int, int]] = ()
     """Rule versions taken up: `(rule, version, effective_seen)`; states of older versions go."""
+    commands: Sequence[tuple[uuid.UUID, int, int]] = ()
+    """Rule commands taken up: `(rule, number, effective_seen)`."""
 
 
 class Journal(Protocol):
@@ -100,4 +102,8 @@ class FeedLog(Protocol):
 
     async def get(self, account: uuid.UUID, signal: uuid.UUID) -> FeedEntry | None:
         """One signal, if it is this account's."""
+        ...
+
+    async def place_before(self, account: uuid.UUID, instant: int) -> int:
+        """The `seq` of the last entry committed before `instant`; the one before the oldest where there is none."""
         ...

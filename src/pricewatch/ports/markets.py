@@ -34,7 +34,7 @@ class MarketBook(Protocol):
         """From now on this holds for its market. Raises `Unavailable`."""
         ...
 
-    async def forget(self, venue: str, symbol: str) -> bool:
+    async def forget(self, venue: str, symbol: str, *, by: uuid.UUID | None = None) -> bool:
         """From now on the configuration holds again; False when there was no choice. Raises `Unavailable`."""
         ...
 

@@ -53,6 +53,18 @@ class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None
 
 
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try to bring a delivery to its channel."""
+
+    attempt: int
+    begun: int
+    ended: int | None
+    outcome: str | None
+    """`sent`, `retry` or `dead`; None while it runs, and for ever when its worker was lost."""
+    detail: str | None
+    """What the other side said."""
+
+
 class Outbox(Protocol):
     """Deliveries, claimed one batch at a time by any number of workers."""
 
@@ -77,9 +89,19 @@ class Outbox(Protocol):
         ...
 
     async def listing(
-        self, account: uuid.UUID | None = None, *, state: DeliveryState | None = None, limit: int = 100
+        self,
+        account: uuid.UUID | None = None,
+        *,
+        state: DeliveryState | None = None,
+        limit: int = 100,
+        before: uuid.UUID | None = None,
+        signal: uuid.UUID | None = None,
     ) -> Sequence[DeliveryRow]:
-        """Newest first; every account's when none is named."""
+        """Newest first (those older than `before`, those of one signal); every account's when none is named."""
+        ...
+
+    async def get(self, account: uuid.UUID, delivery: uuid.UUID) -> tuple[DeliveryRow, list[Attempt]]:
+        """One delivery with its attempts in order; raises `NotFound` for an unknown or foreign one."""
         ...
 
     async def counts(self) -> dict[DeliveryState, int]:

@@ -9,6 +9,7 @@ import msgspec
 
 from pricewatch.domain.rule import Phase
 from pricewatch.domain.time import SECOND
+from pricewatch.rules.policy import Back
 
 INF = math.inf
 
@@ -43,7 +44,16 @@ OUTSIDE = Feature("outside")
 
 
 SPREAD = Feature("spread")
-"""How far bid and ask are apart, in per cent of their middle: the one number that quotes move, and trades do not."""
+"""How far bid and ask are apart, in per cent of their middle."""
+
+
+MID = Feature("mid")
+BID = Feature("bid")
+ASK = Feature("ask")
+QUOTED = (SPREAD, MID, BID, ASK)
+"""What quotes move, and trades do not."""
+PRICES = (PRICE, MID, BID, ASK)
+"""Numbers that are prices: evidence has them as decimal text."""
 
 
 class Condition(Protocol):
@@ -85,6 +95,19 @@ class Condition(Protocol):
 
     def evidence(self) -> dict[str, Any]:
         """The numbers its owner chose, for a signal's evidence: JSON-ready, prices as decimal text."""
+        ...
+
+
+class Document(Protocol):
+    """A condition as it is written."""
+
+    @property
+    def percents(self) -> bool:
+        """Whether its threshold is a percentage."""
+        ...
+
+    def build(self, back: Back) -> Condition:
+        """The checked condition; raises `Invalid`."""
         ...
 
 

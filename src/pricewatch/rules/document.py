@@ -12,8 +12,10 @@ import msgspec
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Market
 from pricewatch.rules.base import Condition
+from pricewatch.rules.composite import check_size
 from pricewatch.rules.numbers import shown
-from pricewatch.rules.policy import Policy, PolicyDocument, back, build
+from pricewatch.rules.policy import NodataDocument, Policy, PolicyDocument, back, build
+from pricewatch.rules.quiet import QuietDocument
 from pricewatch.rules.registry import KINDS, ConditionDocument
 
 LARGEST_DOCUMENT = 65_536
@@ -21,6 +23,11 @@ LARGEST_DOCUMENT = 65_536
 SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
 VENUE = re.compile(r"[a-z0-9_-]{1,32}")
 
+_OBJECTS: dict[str, type[msgspec.Struct]] = {
+    "$.policy": PolicyDocument,
+    "$.policy.quiet": QuietDocument,
+    "$.policy.nodata": NodataDocument,
+}
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
 _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
@@ -51,6 +58,11 @@ class Rule(msgspec.Struct, frozen=True):
     """None for every venue."""
     when: Condition
     policy: Policy
+
+    def judges_as(self, other: Rule) -> bool:
+        """Whether both make the same signals of the same trades, but for title, severity and who is told."""
+        mine, others = (self.symbols, self.venues, self.when), (other.symbols, other.venues, other.when)
+        return mine == others and self.policy.judges_as(other.policy)
 
     def matches(self, market: Market) -> bool:
         """Whether it watches this market."""
@@ -90,6 +102,7 @@ def _checked(raw: RuleDocument) -> Rule:
         raise Invalid("$.title", f"{shown(raw.title)} must be one line of visible text")
     symbols = None if raw.symbols == "*" else _names(raw.symbols, "$.symbols", SYMBOL, "write for example 'BTC-USD'")
     venues = None if raw.venues == "any" else _names(raw.venues, "$.venues", VENUE, "write for example 'coinbase'")
+    check_size(raw.when)
     when: Condition = raw.when.build(back(raw.policy, percents=raw.when.percents))
     return Rule(raw.title, symbols, venues, when, build(raw.policy, emits_clear=when.emits_clear))
 
@@ -104,7 +117,7 @@ def _names(names: list[str] | str, field: str, pattern: re.Pattern[str], fix: st
 def _explained(message: str, document: bytes) -> Invalid:
     problem, _, rest = message.partition(" - at `")
     path = rest.removesuffix("`") or "$"
-    fix = f"one of {list(KINDS)}" if path == "$.when.type" else "see the rule schema"
+    fix = f"one of {list(KINDS)}" if path.startswith("$.when") and path.endswith(".type") else "see the rule schema"
     if unknown := _UNKNOWN.search(problem):
         fix = _nearest(unknown[1], path, document)
     return Invalid(path, f"{problem}; got {_value(path, document)}; {fix}")
@@ -118,10 +131,10 @@ def _nearest(name: str, path: str, document: bytes) -> str:
 
 
 def _fields(path: str, document: bytes) -> tuple[str, ...]:
-    if path != "$.when":
-        return (PolicyDocument if path == "$.policy" else RuleDocument).__struct_encode_fields__
+    if not path.startswith("$.when"):
+        return _OBJECTS.get(path, RuleDocument).__struct_encode_fields__
     by_kind = {repr(one.__struct_config__.tag): one.__struct_encode_fields__ for one in get_args(ConditionDocument)}
-    return ("type", *by_kind.get(_value("$.when.type", document), ()))
+    return ("type", *by_kind.get(_value(f"{path}.type", document), ()))
 
 
 def _value(path: str, document: bytes) -> str:

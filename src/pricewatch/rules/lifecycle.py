@@ -6,6 +6,7 @@ import msgspec
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.domain.signal import Direction
+from pricewatch.domain.time import HOUR
 from pricewatch.rules.policy import Policy
 
 NEW = RuleState()
@@ -32,6 +33,10 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 
 Step = tuple[RuleState, Direction | None]
 
+_LASTING = (Phase.FIRING, Phase.NODATA, Phase.EXPIRED)
+SILENCED = (Phase.PAUSED, Phase.EXPIRED)
+"""Phases in which no sample matters."""
+
 
 def step(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Step:
     """The state after one sample, and the direction of the signal it makes, if any.
@@ -39,11 +44,13 @@ def step(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Ste
     Timers due before the sample have been settled by `expire`. The same state object comes back when nothing changed.
     """
     if not state.armed:
-        return _arm(policy, verdict, now)
+        return _arm(state, policy, verdict, now)
     if state.phase is Phase.IDLE:
         return _begin(state, policy, now) if verdict.begins else (state, None)
     if state.phase is Phase.PENDING:
         return (state, None) if verdict.holds else (_idle(state, policy), None)
+    if state.phase is Phase.NODATA:
+        return _heard(state, policy, verdict)
     if state.phase is Phase.FIRING and verdict.cleared:
         told = policy.clear_signal and not state.silent
         return _idle(state, policy), Direction.CLEARED if told else None
@@ -54,15 +61,55 @@ def expire(state: RuleState, policy: Policy, *, holds: bool) -> Step:
     """A pending rule's timer is due: it fires at `due_at`, unless its condition is known not to hold any more."""
     if not holds:
         return _idle(state, policy), None
-    return _firing(state, state.due_at), Direction.FIRED
+    return _fire(state, policy, state.due_at)
 
 
-def _arm(policy: Policy, verdict: Verdict, now: Moment) -> Step:
+def fall_silent(state: RuleState, policy: Policy, now: Moment) -> Step:
+    """Nothing was traded for `policy.silence`: by its policy the rule fires, or has ended."""
+    if not state.armed or state.phase in SILENCED:
+        return state, None
+    if policy.silence_fires:
+        if state.phase in (Phase.FIRING, Phase.NODATA):
+            return state, None
+        fired, direction = _fire(msgspec.structs.replace(state, since=now.at - policy.silence), policy, now.at)
+        if direction is Direction.FIRED:
+            fired = msgspec.structs.replace(fired, phase=Phase.NODATA)
+        return fired, direction
+    if state.phase is Phase.FIRING:
+        return _idle(state, policy), Direction.CLEARED if policy.clear_signal and not state.silent else None
+    return (_idle(state, policy), None) if state.phase is Phase.PENDING else (state, None)
+
+
+def _heard(state: RuleState, policy: Policy, verdict: Verdict) -> Step:
+    """After a silence that fired: it goes on firing if its condition holds, else that was its end."""
+    if verdict.holds:
+        return msgspec.structs.replace(state, phase=Phase.FIRING), None
+    return _idle(state, policy), Direction.CLEARED if policy.clear_signal else None
+
+
+def rest(state: RuleState) -> RuleState:
+    """What is left of a state when its rule is paused, snoozed or resumed.
+
+    A firing rule goes on firing, so that its end can still be told. Everything else begins anew with the next sample,
+    which only arms it; when it last fired, and how often, stays known.
+    """
+    if state.phase in _LASTING:
+        return state
+    return RuleState(emitted_at=state.emitted_at, fired=state.fired)
+
+
+def armed(state: RuleState) -> RuleState:
+    """After a first sample that was not judged."""
+    return msgspec.structs.replace(state, armed=True)
+
+
+def _arm(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Step:
+    ready = armed(state)
     if not verdict.begins:
-        return ARMED, None
+        return ready, None
     if policy.fire_on_arming:
-        return _begin(ARMED, policy, now)
-    return RuleState(phase=Phase.FIRING, armed=True, silent=True, since=now.at), None
+        return _begin(ready, policy, now)
+    return msgspec.structs.replace(ready, phase=Phase.FIRING, silent=True, since=now.at), None
 
 
 def _begin(state: RuleState, policy: Policy, now: Moment) -> Step:
@@ -71,13 +118,26 @@ def _begin(state: RuleState, policy: Policy, now: Moment) -> Step:
         due = max(due, state.emitted_at + policy.cooldown)
     begun = msgspec.structs.replace(state, since=now.at)
     if due <= now.at:
-        return _firing(begun, now.at), Direction.FIRED
+        return _fire(begun, policy, now.at)
     due_seen = now.seen + (due - now.at) + now.grace
     return msgspec.structs.replace(begun, phase=Phase.PENDING, due_at=due, due_seen=due_seen), None
 
 
-def _firing(state: RuleState, at: int) -> RuleState:
-    return RuleState(phase=Phase.FIRING, armed=True, since=state.since, emitted_at=at, fired=state.fired + 1)
+def _fire(state: RuleState, policy: Policy, at: int) -> Step:
+    """It fires, unless it has done so too often within the hour: then it is paused, and that is said once."""
+    hour = at // HOUR
+    fires = 1 + (state.hour_fires if state.hour == hour else 0)
+    if fires > policy.most_per_hour:
+        paused = RuleState(
+            phase=Phase.PAUSED, armed=True, since=at, emitted_at=state.emitted_at, fired=state.fired, hour=hour,
+            hour_fires=fires,
+        )  # fmt: skip
+        return paused, Direction.PAUSED
+    firing = RuleState(
+        phase=Phase.FIRING, armed=True, since=state.since, emitted_at=at, fired=state.fired + 1, hour=hour,
+        hour_fires=fires,
+    )  # fmt: skip
+    return firing, Direction.FIRED
 
 
 def _idle(state: RuleState, policy: Policy) -> RuleState:
@@ -85,4 +145,7 @@ def _idle(state: RuleState, policy: Policy) -> RuleState:
     if not state.fired:
         return ARMED
     phase = Phase.EXPIRED if policy.fires and state.fired >= policy.fires else Phase.IDLE
-    return RuleState(phase=phase, armed=True, emitted_at=state.emitted_at, fired=state.fired)
+    return RuleState(
+        phase=phase, armed=True, emitted_at=state.emitted_at, fired=state.fired, hour=state.hour,
+        hour_fires=state.hour_fires,
+    )  # fmt: skip

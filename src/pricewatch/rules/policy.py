@@ -8,15 +8,28 @@ from typing import Annotated, Literal
 import msgspec
 
 from pricewatch.domain.errors import Invalid
-from pricewatch.domain.time import DAY, parse_span
+from pricewatch.domain.time import DAY, SECOND, parse_instant, parse_span
 from pricewatch.rules.numbers import Number, percent, positive, shown
+from pricewatch.rules.quiet import Quiet, QuietDocument
 
 CHANNELS = ("email",)
 """The channels a rule may name; every signal goes to the feed in any case."""
 LONGEST = 30 * DAY
 MOST_FIRES = 1_000_000
+MOST_PER_HOUR = 1_000
+"""So many fires within one hour on one market are no information any more."""
 
 Severity = Literal["info", "warning", "critical"]
+
+
+class NodataDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`{"after": "5m", "then": "fire"}`."""
+
+    after: Annotated[str, msgspec.Meta(description="How long without a trade, from '1s' to '24h'.")]
+    then: Annotated[
+        Literal["ok", "fire", "keep"],
+        msgspec.Meta(description="'ok': it ends; 'fire': it fires, until a trade says otherwise; 'keep': nothing."),
+    ] = "fire"
 
 
 class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +65,27 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         bool,
         msgspec.Meta(description="Count unconfirmed prints far off the recent prices as well (price levels only)."),
     ] = False
+    most_per_hour: Annotated[
+        int,
+        msgspec.Meta(
+            ge=1,
+            le=MOST_FIRES,
+            description="Pause the rule on a market, and say so, when it would fire more often there within an hour.",
+        ),
+    ] = MOST_PER_HOUR
+    expires: Annotated[
+        str | None, msgspec.Meta(description="When the rule ends for good, e.g. '2026-12-31T18:00:00Z'.")
+    ] = None
+    warn: Annotated[
+        str, msgspec.Meta(description="How long before it expires a signal says so, e.g. '24h'; '0s' for not at all.")
+    ] = "24h"
+    nodata: Annotated[
+        NodataDocument | None, msgspec.Meta(description="What it means when nothing is traded for some time.")
+    ] = None
+    quiet: Annotated[
+        QuietDocument | None,
+        msgspec.Meta(description="Hours in which deliveries wait for their end; the feed never waits."),
+    ] = None
 
 
 class Policy(msgspec.Struct, frozen=True, gc=False):
@@ -67,6 +101,24 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     channels: tuple[str, ...] = ()
     mail_on_clear: bool = False
     suspect: bool = False
+    most_per_hour: int = MOST_PER_HOUR
+    """Fires on one market within one hour of event time; with the next one it is paused there."""
+    expires: int = 0
+    """When it ends for good (our clock), 0 for never."""
+    warn: int = 0
+    """How long before that a signal says so; 0 for not at all."""
+    quiet: Quiet | None = None
+    silence: int = 0
+    """After how long without a trade that means something; 0 for never."""
+    silence_fires: bool = False
+    """It means that the rule fires; otherwise that it has ended."""
+
+    def judges_as(self, other: Policy) -> bool:
+        """Whether both make the same signals: they differ at most in who is told, when, and how loudly."""
+        return self._told_plainly() == other._told_plainly()
+
+    def _told_plainly(self) -> Policy:
+        return msgspec.structs.replace(self, severity="", channels=(), mail_on_clear=False, quiet=None)
 
 
 class Back(msgspec.Struct, frozen=True):
@@ -115,6 +167,15 @@ def back(document: PolicyDocument, *, percents: bool) -> Back:
     return Back(fraction=width / 100)
 
 
+def _silence(document: NodataDocument | None) -> int:
+    if document is None:
+        return 0
+    after = parse_span(document.after, field="$.policy.nodata.after")
+    if not SECOND <= after <= DAY:
+        raise Invalid("$.policy.nodata.after", f"{shown(document.after)} must be from '1s' to '24h'")
+    return 0 if document.then == "keep" else after
+
+
 def _fires(written: int | str) -> int:
     if isinstance(written, int):
         return written
@@ -134,6 +195,10 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         raise Invalid(
             "$.policy.mail_on_clear", "true, but there is no clear signal or no channel; set 'channels' or remove it"
         )
+    if document.warn != PolicyDocument().warn and document.expires is None:
+        raise Invalid(
+            "$.policy.warn", f"{shown(document.warn)}, but the rule never expires; add 'expires' or remove it"
+        )
     return Policy(
         hold=span(document.hold, "$.policy.for"),
         cooldown=span(document.cooldown, "$.policy.cooldown"),
@@ -144,4 +209,10 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         channels=tuple(dict.fromkeys(document.channels)),
         mail_on_clear=document.mail_on_clear,
         suspect=document.suspect,
+        most_per_hour=document.most_per_hour,
+        expires=0 if document.expires is None else parse_instant(document.expires, field="$.policy.expires"),
+        warn=span(document.warn, "$.policy.warn") if document.expires else 0,
+        quiet=None if document.quiet is None else document.quiet.build(),
+        silence=_silence(document.nodata),
+        silence_fires=document.nodata is not None and document.nodata.then == "fire",
     )

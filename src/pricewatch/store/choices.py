@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from pricewatch.ports.markets import MarketChoice
@@ -23,9 +24,9 @@ class PostgresMarketBook:
             SQL["choose"], choice.venue, choice.symbol, choice.wanted, choice.account, choice.at
         )
 
-    async def forget(self, venue: str, symbol: str) -> bool:
+    async def forget(self, venue: str, symbol: str, *, by: uuid.UUID | None = None) -> bool:
         """From now on the configuration holds again; False when there was no choice."""
-        return bool(await self._database.fetchval(SQL["forget"], venue, symbol))
+        return bool(await self._database.fetchval(SQL["forget"], venue, symbol, by))
 
     async def choices(self) -> Sequence[MarketChoice]:
         """All of them, by venue and symbol."""

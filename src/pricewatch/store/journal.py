@@ -57,7 +57,8 @@ class PostgresJournal:
             price=0.0, since=0, evidence={}, channels=("",),
         )  # fmt: skip
         state = StateRow(nobody, 0, 0, RuleState(), 0)
-        change = Change(cursor=claim.cursor, states=[state], signals=[signal], effective=[(nobody, 0, 0)])
+        some = [(nobody, 0, 0)]
+        change = Change(cursor=claim.cursor, states=[state], signals=[signal], effective=some, commands=some)
         with contextlib.suppress(Fenced):  # somebody claims after us: our first real commit tells
             await self._commit(claim, change, {nobody: signal})
 
@@ -67,7 +68,7 @@ class PostgresJournal:
         So are the states of a change that was overtaken by one with a later cursor. Signals of a change that raised
         `Unavailable` though it was committed are told when it is redone.
         """
-        if not (change.states or change.signals or change.effective):
+        if not (change.states or change.signals or change.effective or change.commands):
             await self._advance(claim, change.cursor)
             return []
         signals = _unique(change.signals)
@@ -82,10 +83,11 @@ class PostgresJournal:
 
     async def _commit(self, claim: Claim, change: Change, signals: dict[uuid.UUID, Signal]) -> list[FeedEntry]:
         now = self._clock.now()
-        rows = len(change.states) + len(signals) + len(change.effective)
+        rows = len(change.states) + len(signals) + len(change.effective) + len(change.commands)
         arguments = (
             *(claim.shard, claim.term, change.cursor, now),
-            *_effective_columns(change.effective),
+            *_taken_columns(change.effective),
+            *_taken_columns(change.commands),
             *_state_columns(_newest(change.states)),
             *_signal_columns(signals.values()),
             *_channel_columns(signals.values()),
@@ -156,8 +158,8 @@ def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[Sequence[Any]]
     return list(zip(*rows, strict=True)) or [()] * width
 
 
-def _effective_columns(effective: Iterable[tuple[uuid.UUID, int, int]]) -> list[Sequence[Any]]:
-    return _columns(effective, 3)
+def _taken_columns(taken: Iterable[tuple[uuid.UUID, int, int]]) -> list[Sequence[Any]]:
+    return _columns(taken, 3)
 
 
 def _state_columns(states: Iterable[StateRow]) -> list[Sequence[Any]]:
@@ -175,12 +177,15 @@ def _state_columns(states: Iterable[StateRow]) -> list[Sequence[Any]]:
                 state.due_seen,
                 state.emitted_at,
                 state.fired,
+                state.hour,
+                state.hour_fires,
+                row.parts,
                 row.seen,
             )
             for row in states
             for state in (row.state,)
         ),
-        12,
+        15,
     )
 
 
@@ -205,14 +210,15 @@ def _signal_columns(signals: Iterable[Signal]) -> list[Sequence[Any]]:
 
 
 def _channel_columns(signals: Iterable[Signal]) -> list[Sequence[Any]]:
-    owed = itertools.chain.from_iterable(((signal.id, channel) for channel in signal.channels) for signal in signals)
-    return _columns(owed, 2)
+    owed = itertools.chain.from_iterable(
+        ((signal.id, channel, signal.not_before) for channel in signal.channels) for signal in signals
+    )
+    return _columns(owed, 3)
 
 
 def _state(row: Row) -> StateRow:
-    rule, market, version, phase, armed, silent, since, due_at, due_seen, emitted_at, fired, seen = row
-    state = RuleState(Phase(phase), armed, silent, since, due_at, due_seen, emitted_at, fired)
-    return StateRow(rule, version, market, state, seen)
+    rule, market, version, phase, *rest, parts, seen = row
+    return StateRow(rule, version, market, RuleState(Phase(phase), *rest), seen, parts)
 
 
 def _entry(signal: Signal, epoch: int, seq: int, committed: int) -> FeedEntry:

@@ -40,7 +40,7 @@ class PostgresModelStore:
             await connection.execute(
                 SQL["save_version"],
                 *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
-                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires),
+                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires, forecast.source),
             )
             await connection.execute(
                 SQL["save_rows"],
@@ -72,6 +72,16 @@ class PostgresModelStore:
         """The newest stored forecast of a market."""
         version = await self._database.fetchval(SQL["newest"], market)
         return None if version is None else (await self.forecasts({version}))[version]
+
+    async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
+        """One stored row of a version, by where it begins."""
+        row = await self._database.fetchrow(SQL["row"], version, at)
+        return None if row is None else ForecastRow(*row)
+
+    async def bar_score(self, market: int, at: int) -> float | None:
+        """The highest score stored for the minute that begins at `at`."""
+        found: float | None = await self._database.fetchval(SQL["bar_score"], market, at)
+        return found
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""

@@ -11,7 +11,7 @@ from pricewatch.domain.errors import NotFound
 from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.outbox import Delivery, DeliveryRow, DeliveryState
+from pricewatch.ports.outbox import Attempt, Delivery, DeliveryRow, DeliveryState
 from pricewatch.store import sql
 from pricewatch.store.pool import Database, Row
 
@@ -57,11 +57,34 @@ class PostgresOutbox:
             raise NotFound(f"there is no dead letter {delivery}")
 
     async def listing(
-        self, account: uuid.UUID | None = None, *, state: DeliveryState | None = None, limit: int = 100
+        self,
+        account: uuid.UUID | None = None,
+        *,
+        state: DeliveryState | None = None,
+        limit: int = 100,
+        before: uuid.UUID | None = None,
+        signal: uuid.UUID | None = None,
     ) -> Sequence[DeliveryRow]:
-        """Newest first."""
-        rows = await self._database.fetch(_SQL["listing"], account, state and state.value, limit)
+        """Newest first; nothing is older than what is not there."""
+        rows = await self._database.fetch(_SQL["listing"], account, state and state.value, limit, before, signal)
         return [_row(row) for row in rows]
+
+    async def get(self, account: uuid.UUID, delivery: uuid.UUID) -> tuple[DeliveryRow, list[Attempt]]:
+        """Raises `NotFound`."""
+        row = await self._database.fetchrow(_SQL["get"], account, delivery)
+        if row is None:
+            raise NotFound(f"there is no delivery {delivery}")
+        attempts = await self._database.fetch(_SQL["attempts"], delivery)
+        return _row(row), [
+            Attempt(
+                attempt=one["attempt"],
+                begun=one["begun_at"],
+                ended=one["ended_at"],
+                outcome=one["outcome"],
+                detail=one["detail"],
+            )
+            for one in attempts
+        ]
 
     async def counts(self) -> dict[DeliveryState, int]:
         """Every state is there, also with 0."""

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 import asyncpg
 
 from pricewatch.domain.errors import NotFound
+from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.rules import StoredRule
 from pricewatch.store import sql
@@ -16,6 +17,7 @@ from pricewatch.store.pool import Database, Row
 
 _SQL = sql.load("rulebook")
 _LAST = 2**128 - 1
+_NEWEST = 2**31 - 1
 _MANY = 1_000
 """From so many new rules on the planner is told at once, not at the next autovacuum."""
 
@@ -72,6 +74,16 @@ class PostgresRuleBook:
             return []
         return [_stored(row) for row in await self._database.fetch(_SQL["page"], account, start, limit)]
 
+    async def versions(
+        self, account: uuid.UUID, rule_id: uuid.UUID, *, before: int | None = None, limit: int = 100
+    ) -> list[StoredRule]:
+        """Newest first; raises `NotFound` for an unknown or foreign rule."""
+        last = _NEWEST if before is None else min(before, _NEWEST)
+        rows = await self._database.fetch(_SQL["versions"], rule_id, account, last, limit)
+        if not rows and not await self._database.fetchval(_SQL["is_known"], rule_id, account):
+            raise NotFound(f"there is no rule {rule_id}")
+        return [_stored(row) for row in rows]
+
     async def everything(self) -> AsyncIterator[list[StoredRule]]:
         """In order of id. No transaction spans the batches: what changes meanwhile is `pending`."""
         async for batch in self._batches("everything"):
@@ -81,10 +93,46 @@ class PostgresRuleBook:
         """In order of id; only the newest version of each rule."""
         return [rule async for batch in self._batches("pending") for rule in batch]
 
+    async def effective(self, rule_id: uuid.UUID) -> StoredRule | None:
+        """By one look into the versions of one rule."""
+        row = await self._database.fetchrow(_SQL["effective"], rule_id)
+        return None if row is None or row["deleted"] else _stored(row)
+
+    async def command(self, account: uuid.UUID, rule_id: uuid.UUID, order: Order, *, until: int = 0) -> RuleCommand:
+        """Deleting a rule forgets its commands."""
+        now = self._clock.now()
+        row = await self._database.fetchrow(_SQL["command"], rule_id, account, order.value, until, now)
+        if row is None:
+            raise NotFound(f"there is no rule {rule_id}")
+        return _command(row)
+
+    async def commands(self, account: uuid.UUID, rule_id: uuid.UUID, *, limit: int = 50) -> list[RuleCommand]:
+        """Newest first."""
+        await self.get(account, rule_id)
+        return [_command(row) for row in await self._database.fetch(_SQL["commands"], rule_id, limit)]
+
+    async def standing(self, account: uuid.UUID, rules: Sequence[uuid.UUID]) -> dict[uuid.UUID, RuleCommand]:
+        """Other accounts' rules are as unknown ones."""
+        rows = await self._database.fetch(_SQL["standing"], account, list(rules))
+        return {row["rule_id"]: _command(row) for row in rows}
+
+    async def pending_commands(self) -> list[RuleCommand]:
+        """In order of the rules' ids."""
+        return [_command(row) async for rows in self._rows("pending_commands") for row in rows]
+
+    async def taken_commands(self) -> AsyncIterator[list[RuleCommand]]:
+        """In order of the rules' ids."""
+        async for rows in self._rows("taken_commands"):
+            yield [_command(row) for row in rows]
+
     async def _batches(self, query: str) -> AsyncIterator[list[StoredRule]]:
+        async for rows in self._rows(query):
+            yield [_stored(row) for row in rows]
+
+    async def _rows(self, query: str) -> AsyncIterator[list[Row]]:
         start = _beyond(None)
         while start is not None and (rows := await self._database.fetch(_SQL[query], start, self._batch)):
-            yield [_stored(row) for row in rows]
+            yield rows
             start = _beyond(rows[-1]["rule_id"]) if len(rows) == self._batch else None
 
 
@@ -103,3 +151,8 @@ def _found(row: Row | None, rule: uuid.UUID) -> StoredRule:
 
 def _stored(row: Row) -> StoredRule:
     return StoredRule(*row)
+
+
+def _command(row: Row) -> RuleCommand:
+    rule, account, number, kind, until, created, effective_seen = row
+    return RuleCommand(rule, account, number, Order(kind), until, created, effective_seen)

@@ -14,7 +14,9 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Change, Claim, FeedHead
 from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.clock import ManualClock
+from pricewatch.testing.consumers import MemoryConsumers
 from pricewatch.testing.outbox import MemoryOutbox
+from pricewatch.testing.records import memory_records
 from pricewatch.testing.rules import MemoryRuleBook
 
 
@@ -52,6 +54,8 @@ class MemoryJournal:
         cursor = max(held.cursor, change.cursor)
         self._claims[claim.shard] = Claim(shard=claim.shard, owner=held.owner, term=held.term, cursor=cursor)
         self._take_up(change.effective)
+        for rule, number, seen in change.commands:
+            self._rules.take_up_command(rule, number, seen)
         for row in change.states if change.cursor >= cursor else ():
             self._keep(claim.shard, row)
         return [await self._enter(signal) for signal in change.signals if self._is_new(signal)]
@@ -84,6 +88,13 @@ class MemoryJournal:
         self._check()
         entry = self._known.get(signal)
         return entry if entry is not None and entry.feed == account else None
+
+    async def place_before(self, account: uuid.UUID, instant: int) -> int:
+        """As the port says."""
+        self._check()
+        entries = self._feeds.get(account, [])
+        before = [entry.seq for entry in entries if entry.committed < instant]
+        return before[-1] if before else (entries[0].seq - 1 if entries else 0)
 
     async def append(self, signals: Sequence[Signal], *, mail: bool = False) -> list[FeedEntry]:
         """As the port says."""
@@ -140,7 +151,7 @@ class MemoryJournal:
         for channel in dict.fromkeys(signal.channels):
             target = owner.email if channel == "email" and owner is not None else ""
             if channel != "email" or target:
-                self._outbox.queue(signal, channel, target)
+                self._outbox.queue(signal, channel, target, not_before=signal.not_before)
         return entry
 
 
@@ -153,3 +164,5 @@ class MemoryStore:
         self.rules = MemoryRuleBook(self.clock, self.accounts, batch=batch)
         self.outbox = MemoryOutbox(self.clock)
         self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox)
+        self.records = memory_records(self.clock, self.accounts, self.rules)
+        self.consumers = MemoryConsumers(self.journal, self.clock)

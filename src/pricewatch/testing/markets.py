@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 
 from pricewatch.ports.markets import MarketChoice
@@ -17,7 +18,7 @@ class MemoryMarketBook:
         """From now on this holds for its market."""
         self._choices[choice.venue, choice.symbol] = choice
 
-    async def forget(self, venue: str, symbol: str) -> bool:
+    async def forget(self, venue: str, symbol: str, *, by: uuid.UUID | None = None) -> bool:  # noqa: ARG002
         """From now on the configuration holds again; False when there was no choice."""
         return self._choices.pop((venue, symbol), None) is not None
 

@@ -12,7 +12,7 @@ from pricewatch.domain.errors import NotFound
 from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.outbox import Delivery, DeliveryRow, DeliveryState
+from pricewatch.ports.outbox import Attempt, Delivery, DeliveryRow, DeliveryState
 
 
 def delivery_id(signal: uuid.UUID, channel: str, target: str) -> uuid.UUID:
@@ -28,6 +28,7 @@ class _Owed(msgspec.Struct):
     lease_until: int = 0
     token: uuid.UUID | None = None
     reply: str | None = None
+    tries: list[Attempt] = []
 
     @property
     def due(self) -> int:
@@ -41,7 +42,9 @@ class MemoryOutbox:
         self._clock = clock
         self._owed: dict[uuid.UUID, _Owed] = {}
 
-    def queue(self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None) -> None:
+    def queue(
+        self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None, not_before: int = 0
+    ) -> None:
         """For the journal: what is there already is left alone. `account`: who gets it, if not whose signal it is."""
         now = self._clock.now()
         row = DeliveryRow(
@@ -52,7 +55,7 @@ class MemoryOutbox:
             state=DeliveryState.QUEUED,
             attempts=0,
             queued=now,
-            not_before=now,
+            not_before=max(now, not_before),
             sent=None,
             last_error=None,
         )
@@ -67,11 +70,13 @@ class MemoryOutbox:
         for owed in due[:limit]:
             owed.token, owed.lease_until = token, now + round(lease * SECOND)
             _change(owed, state=DeliveryState.SENDING, attempts=owed.row.attempts + 1)
+            begun = Attempt(attempt=owed.row.attempts, begun=now, ended=None, outcome=None, detail=None)
+            owed.tries = [*owed.tries, begun]
         return [_delivery(owed, token) for owed in due[:limit]]
 
     async def sent(self, delivery: Delivery, reply: str) -> bool:
         """As the port says."""
-        is_mine = self._mark(delivery, DeliveryState.SENT, sent=self._clock.now())
+        is_mine = self._mark(delivery, DeliveryState.SENT, "sent", reply, sent=self._clock.now())
         if is_mine:
             self._owed[delivery.id].reply = _plain(reply)
         return is_mine
@@ -83,11 +88,12 @@ class MemoryOutbox:
     async def retry(self, delivery: Delivery, error: str, *, delay: float) -> bool:
         """As the port says."""
         not_before = self._clock.now() + round(delay * SECOND)
-        return self._mark(delivery, DeliveryState.QUEUED, not_before=not_before, last_error=_plain(error))
+        marks = {"not_before": not_before, "last_error": _plain(error)}
+        return self._mark(delivery, DeliveryState.QUEUED, "retry", error, **marks)
 
     async def dead(self, delivery: Delivery, error: str) -> bool:
         """As the port says."""
-        return self._mark(delivery, DeliveryState.DEAD, last_error=_plain(error))
+        return self._mark(delivery, DeliveryState.DEAD, "dead", error, last_error=_plain(error))
 
     async def revive(self, delivery: uuid.UUID) -> None:
         """As the port says; its attempts go on counting."""
@@ -98,12 +104,29 @@ class MemoryOutbox:
         _change(owed, state=DeliveryState.QUEUED, not_before=self._clock.now())
 
     async def listing(
-        self, account: uuid.UUID | None = None, *, state: DeliveryState | None = None, limit: int = 100
+        self,
+        account: uuid.UUID | None = None,
+        *,
+        state: DeliveryState | None = None,
+        limit: int = 100,
+        before: uuid.UUID | None = None,
+        signal: uuid.UUID | None = None,
     ) -> Sequence[DeliveryRow]:
         """As the port says."""
-        newest = reversed(self._owed.values())
+        newest = list(reversed(self._owed.values()))
+        if before is not None:
+            ids = [owed.row.id for owed in newest]
+            newest = newest[ids.index(before) + 1 :] if before in ids else []
         wanted = (owed.row for owed in newest if account is None or owed.account == account)
-        return [row for row in wanted if state is None or row.state is state][:limit]
+        chosen = (row for row in wanted if signal is None or row.signal_id == signal)
+        return [row for row in chosen if state is None or row.state is state][:limit]
+
+    async def get(self, account: uuid.UUID, delivery: uuid.UUID) -> tuple[DeliveryRow, list[Attempt]]:
+        """As the port says."""
+        owed = self._owed.get(delivery)
+        if owed is None or owed.account != account:
+            raise NotFound(f"there is no delivery {delivery}")
+        return owed.row, owed.tries
 
     async def counts(self) -> dict[DeliveryState, int]:
         """Every state is there, also with 0."""
@@ -112,12 +135,14 @@ class MemoryOutbox:
             found[owed.row.state] += 1
         return found
 
-    def _mark(self, delivery: Delivery, state: DeliveryState, **changes: object) -> bool:
+    def _mark(self, delivery: Delivery, state: DeliveryState, outcome: str, detail: str, **changes: object) -> bool:
         """A mark made twice under one lease counts as one."""
         owed = self._owed.get(delivery.id)
         if owed is None or owed.token != delivery.token or owed.row.state not in {DeliveryState.SENDING, state}:
             return False
         owed.lease_until = 0
+        ended = {"ended": self._clock.now(), "outcome": outcome, "detail": _plain(detail)}
+        owed.tries = [*owed.tries[:-1], msgspec.structs.replace(owed.tries[-1], **ended)]
         _change(owed, state=state, **changes)
         return True
 

@@ -6,11 +6,9 @@ import uuid
 
 import msgspec
 
-from pricewatch.domain.account import Account
 from pricewatch.domain.market import Candle, decimal_text
 from pricewatch.domain.model import Forecast
 from pricewatch.domain.time import rfc3339
-from pricewatch.ports.outbox import DeliveryRow
 from pricewatch.ports.rules import StoredRule
 
 
@@ -58,52 +56,6 @@ def candle(one: Candle) -> CandleDocument:
         volume=decimal_text(one.volume),
         trades=one.trades,
     )
-
-
-class DeliveryDocument(msgspec.Struct, frozen=True):
-    """One signal to one channel, and how far it has come."""
-
-    id: uuid.UUID
-    signal_id: uuid.UUID
-    channel: str
-    target: str
-    state: str
-    attempts: int
-    queued: str
-    not_before: str
-    sent: str | None
-    last_error: str | None
-
-
-def delivery(row: DeliveryRow) -> DeliveryDocument:
-    """The public form of a delivery."""
-    return DeliveryDocument(
-        id=row.id,
-        signal_id=row.signal_id,
-        channel=row.channel,
-        target=row.target,
-        state=row.state.value,
-        attempts=row.attempts,
-        queued=rfc3339(row.queued),
-        not_before=rfc3339(row.not_before),
-        sent=_instant(row.sent),
-        last_error=row.last_error,
-    )
-
-
-class AccountDocument(msgspec.Struct, frozen=True):
-    """An account without its secrets."""
-
-    id: uuid.UUID
-    name: str
-    email: str
-    role: str
-    created: str
-
-
-def account(one: Account) -> AccountDocument:
-    """The public form of an account."""
-    return AccountDocument(id=one.id, name=one.name, email=one.email, role=one.role.value, created=rfc3339(one.created))
 
 
 class BandDocument(msgspec.Struct, frozen=True):

@@ -3,52 +3,69 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from array import array
+from bisect import bisect_left, bisect_right
+
+TRIM = 4_096
+"""Prices that have left the window are dropped that many at a time at least."""
 
 
 class Peak:
-    """`sign` 1 for the highest price, -1 for the lowest; the window is `now - span < at <= now`."""
+    """`sign` 1 for the highest price, -1 for the lowest; the window is `now - span < at <= now`.
 
-    __slots__ = ("_entries", "_sign", "_span")
+    However many prices leave it at once, that is a search and a cut.
+    """
+
+    __slots__ = ("_ats", "_begin", "_sign", "_span", "_values")
 
     def __init__(self, span: int, sign: int) -> None:
         self._span = span
         self._sign = sign
-        self._entries: deque[tuple[int, float]] = deque()
-        """`(at, sign * price)`: later ones are lower."""
+        self._ats = array("q")
+        self._values = array("d")
+        """`-sign * price`: later ones are greater."""
+        self._begin = 0
+        """Where the window begins."""
 
     def trim(self, now: int) -> None:
         """Forget what has left the window that ends at `now`."""
-        entries, cutoff = self._entries, now - self._span
-        while entries and entries[0][0] <= cutoff:
-            entries.popleft()
+        ats, cutoff = self._ats, now - self._span
+        begin = self._begin
+        if begin < len(ats) and ats[begin] <= cutoff:
+            begin = self._begin = bisect_right(ats, cutoff, begin)
+            if begin >= TRIM and begin > len(ats) // 2:
+                del ats[:begin]
+                del self._values[:begin]
+                self._begin = 0
 
     def add(self, at: int, price: float) -> None:
         """The next in-order price."""
-        entries, value = self._entries, self._sign * price
-        while entries and entries[-1][1] <= value:
-            entries.pop()
-        entries.append((at, value))
+        ats, values, value = self._ats, self._values, -self._sign * price
+        if len(ats) > self._begin and values[-1] >= value:
+            place = bisect_left(values, value, self._begin)
+            del ats[place:]
+            del values[place:]
+        ats.append(at)
+        values.append(value)
 
     def insert(self, at: int, price: float) -> None:
         """A price out of order."""
-        entries, value = self._entries, self._sign * price
-        place = len(entries)
-        while place and entries[place - 1][0] > at:
-            place -= 1
-        if place < len(entries) and entries[place][1] >= value:
+        ats, values, value = self._ats, self._values, -self._sign * price
+        place = bisect_right(ats, at, self._begin)
+        if place < len(ats) and values[place] <= value:
             return
-        entries.insert(place, (at, value))
-        while place and entries[place - 1][1] <= value:
-            place -= 1
-            del entries[place]
+        first = bisect_left(values, value, self._begin, place)
+        del ats[first:place]
+        del values[first:place]
+        ats.insert(first, at)
+        values.insert(first, value)
 
     @property
     def price(self) -> float:
         """The extreme; NaN where the window is empty."""
-        return self._sign * self._entries[0][1] if self._entries else math.nan
+        return -self._sign * self._values[self._begin] if self._begin < len(self._values) else math.nan
 
     @property
     def at(self) -> int:
         """When it was printed last; 0 where the window is empty."""
-        return self._entries[0][0] if self._entries else 0
+        return self._ats[self._begin] if self._begin < len(self._ats) else 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from bisect import bisect_right
 from collections import deque
 from typing import Any
 
@@ -13,20 +15,56 @@ from pricewatch.rules.base import Feature
 UNIT = 10**18
 """Summands are added up as whole multiples of 1e-18: a sum is the same however it has come about."""
 
+BLOCK = 256
+"""Summands that leave the window together."""
+
+
+class Block:
+    """Some consecutive summands of one second."""
+
+    __slots__ = ("amounts", "ats", "begin", "second", "total")
+
+    def __init__(self, second: int) -> None:
+        self.second = second
+        self.ats = array("q")
+        self.amounts: list[int] = []
+        self.begin = 0
+        """Those before it have left the window."""
+        self.total = 0
+        """Of those that have not."""
+
+    def add(self, at: int, amount: int) -> None:
+        """The next one, or one out of order at its place."""
+        place = bisect_right(self.ats, at, self.begin)
+        self.ats.insert(place, at)
+        self.amounts.insert(place, amount)
+        self.total += amount
+
+    def leave(self, cutoff: int) -> int:
+        """The sum of those that leave the window now, being at `cutoff` or before."""
+        place = bisect_right(self.ats, cutoff, self.begin)
+        left = sum(self.amounts[self.begin : place])
+        self.begin = place
+        self.total -= left
+        return left
+
 
 class Sums:
     """Summands of a window, one by one, and of the baseline before it, second by second.
 
-    A second leaves the baseline when all of it is older than the baseline.
+    A second leaves the baseline when all of it is older than the baseline. However many leave at once, after a silence
+    or a burst, it takes a fraction of a millisecond: they go by blocks and by minutes, and are freed little by little.
     """
 
-    __slots__ = ("_baseline", "_recent", "_seconds", "_window", "recent", "usual")
+    __slots__ = ("_baseline", "_minutes", "_recent", "_rubbish", "_window", "recent", "usual")
 
     def __init__(self, window: int, baseline: int) -> None:
         self._window = window
         self._baseline = baseline
-        self._recent: deque[tuple[int, int]] = deque()
-        self._seconds: deque[list[int]] = deque()
+        self._recent: deque[Block] = deque()
+        self._minutes: deque[tuple[int, deque[list[int]], list[int]]] = deque()
+        """`(minute, its [second, sum], [sum])`, oldest first."""
+        self._rubbish: deque[object] = deque()
         self.recent = 0
         """The sum over the window, `now - window < at <= now`."""
         self.usual = 0
@@ -34,37 +72,65 @@ class Sums:
 
     def add(self, at: int, amount: int) -> None:
         """The next summand in order."""
-        self._recent.append((at, amount))
+        recent, second = self._recent, at // SECOND
+        if not recent or recent[-1].second != second or len(recent[-1].ats) >= BLOCK:
+            recent.append(Block(second))
+        recent[-1].add(at, amount)
         self.recent += amount
 
     def insert(self, at: int, amount: int) -> None:
-        """A summand out of order."""
+        """A summand out of order: within the grace, so its place is near the end."""
         recent = self._recent
         place = len(recent)
-        while place and recent[place - 1][0] > at:
+        while place and recent[place - 1].ats[recent[place - 1].begin] > at:
             place -= 1
-        recent.insert(place, (at, amount))
         self.recent += amount
+        if place and recent[place - 1].second == at // SECOND:
+            recent[place - 1].add(at, amount)
+            return
+        block = Block(at // SECOND)
+        block.add(at, amount)
+        recent.insert(place, block)
 
     def trim(self, now: int) -> None:
         """Move what has left the window that ends at `now` into the baseline, and forget what has left that."""
-        recent, cutoff = self._recent, now - self._window
-        while recent and recent[0][0] <= cutoff:
-            at, amount = recent.popleft()
-            self.recent -= amount
-            self._age(at // SECOND, amount)
-        seconds, oldest = self._seconds, (cutoff - self._baseline) // SECOND
-        while seconds and seconds[0][0] < oldest:
-            self.usual -= seconds.popleft()[1]
+        recent, rubbish, cutoff = self._recent, self._rubbish, now - self._window
+        while recent and recent[0].ats[-1] <= cutoff:
+            block = recent.popleft()
+            self._age(block.second, block.total)
+            rubbish.append(block)
+        if recent and recent[0].ats[recent[0].begin] <= cutoff:
+            self._age(recent[0].second, recent[0].leave(cutoff))
+        self._forget((cutoff - self._baseline) // SECOND)
+        for _ in range(min(2, len(rubbish))):
+            rubbish.popleft()
 
     def _age(self, second: int, amount: int) -> None:
         """One that came later than a window and is older than what is here already counts with the newest second."""
-        seconds = self._seconds
+        self.recent -= amount
         self.usual += amount
+        minutes, minute = self._minutes, second // 60
+        if not minutes or minutes[-1][0] < minute:
+            minutes.append((minute, deque(), [0]))
+        _, seconds, total = minutes[-1]
+        total[0] += amount
         if seconds and seconds[-1][0] >= second:
             seconds[-1][1] += amount
         else:
             seconds.append([second, amount])
+
+    def _forget(self, oldest: int) -> None:
+        minutes = self._minutes
+        while minutes and minutes[0][1][-1][0] < oldest:
+            gone = minutes.popleft()
+            self.usual -= gone[2][0]
+            self._rubbish.append(gone)
+        if minutes:
+            _, seconds, total = minutes[0]
+            while seconds[0][0] < oldest:
+                amount = seconds.popleft()[1]
+                total[0] -= amount
+                self.usual -= amount
 
 
 class Surge:

@@ -28,6 +28,7 @@ let skew = 0; // our clock minus the server's, ms
 let parts = {};
 const alarms = { lost: "", parts: "", missed: "" }; // the first that is set is shown
 let wanted = false;
+let byKey = false; // how to log in
 
 // -- logging in -------------------------------------------------------------------------------------------------------
 
@@ -53,8 +54,20 @@ function showLogin(message) {
   put(find("login-error"), message);
   setLink("off", "Not connected");
   for (const kind of Object.keys(alarms)) setAlarm(kind, "");
-  find("key").focus();
+  (byKey ? find("key") : find("name")).focus();
 }
+
+find("login-way").addEventListener("click", () => {
+  byKey = !byKey;
+  find("by-key").hidden = !byKey;
+  find("by-name").hidden = byKey;
+  for (const id of ["name", "password"]) find(id).disabled = byKey;
+  find("key").disabled = !byKey;
+  find("key").required = byKey;
+  find("login-way").setAttribute("aria-pressed", String(byKey));
+  put(find("login-way"), byKey ? "Use name and password instead" : "Use an API key instead");
+  showLogin("");
+});
 
 function enter(who) {
   find("login").hidden = true;
@@ -67,14 +80,15 @@ function enter(who) {
 
 find("login-form").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const field = find("key");
+  const field = find(byKey ? "key" : "password");
   const button = find("login-button");
+  const proof = byKey ? { key: field.value.trim() } : { name: find("name").value.trim(), password: field.value };
   button.disabled = true;
   try {
     const answer = await fetch("/api/v1/session", {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ key: field.value.trim() }),
+      body: JSON.stringify(proof),
     });
     const body = await answer.json();
     if (answer.ok) {

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from pricewatch.domain.errors import Invalid, NotFound
-from pricewatch.domain.time import rfc3339
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.exchanges.symbols import canonical
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Access, Endpoint, json_body, only
+from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, document, no_content
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.markets import MarketBook, MarketChanges, MarketChoice
-
-
-class _Wish(msgspec.Struct, forbid_unknown_fields=True):
-    market: str
+from pricewatch.wire.pages import ChoiceDocument, ChoicePage, MarketWish, choice
 
 
 class Choices:
@@ -33,49 +27,42 @@ class Choices:
 
     def endpoints(self) -> list[Endpoint]:
         """`POST` listens, `DELETE` does not, `DELETE …/choice` leaves it to the configuration again."""
+        chosen = Docs(ChoiceDocument, 202, query=(), also=(422,))
+        forgotten = Docs(status=204, query=(), also=(422,))
         return [
-            Endpoint("GET", "/markets", self.listing, Access.ADMIN),
-            Endpoint("POST", "/markets", self.add, Access.ADMIN),
-            Endpoint("DELETE", "/markets/{market}", self.remove, Access.ADMIN),
-            Endpoint("DELETE", "/markets/{market}/choice", self.forget, Access.ADMIN),
+            Endpoint("GET", "/markets", self.listing, Access.ADMIN, Docs(ChoicePage, query=())),
+            Endpoint("POST", "/markets", self.add, Access.ADMIN, chosen._replace(body=MarketWish)),
+            Endpoint("DELETE", "/markets/{market}", self.remove, Access.ADMIN, chosen),
+            Endpoint("DELETE", "/markets/{market}/choice", self.forget, Access.ADMIN, forgotten),
         ]
 
-    async def listing(self, request: web.Request, _: Identity) -> web.Response:
+    async def listing(self, _: web.Request, __: Identity) -> web.Response:
         """All choices, by venue and symbol."""
-        only(request)
-        return reply({"choices": [_document(one) for one in await self._book.choices()]})
+        return reply(ChoicePage([choice(one) for one in await self._book.choices()]))
 
     async def add(self, request: web.Request, who: Identity) -> web.Response:
         """Listen to `{"market": "venue:BASE-QUOTE"}`; 202, for the venue has still to confirm it."""
-        only(request)
-        try:
-            wish = msgspec.json.decode(await json_body(request), type=_Wish)
-        except msgspec.ValidationError as error:
-            raise Invalid("market", f"{error}; send for example " + '{"market": "kraken:BTC-USD"}') from error
-        except msgspec.DecodeError as error:
-            raise Invalid("", f"not JSON: {error}") from error
+        wish = await document(request, MarketWish)
         return await self._choose(wish.market, who, wanted=True)
 
     async def remove(self, request: web.Request, who: Identity) -> web.Response:
         """Listen to it no more, even if the configuration names it."""
-        only(request)
         return await self._choose(request.match_info["market"], who, wanted=False)
 
-    async def forget(self, request: web.Request, _: Identity) -> web.Response:
+    async def forget(self, request: web.Request, who: Identity) -> web.Response:
         """Leave the market to the configuration again."""
-        only(request)
         venue, symbol = _named(request.match_info["market"])
-        if not await self._book.forget(venue, symbol):
+        if not await self._book.forget(venue, symbol, by=who.account.id):
             raise NotFound(f"nobody has chosen anything for '{venue}:{symbol}'")
         self._changes.markets_changed()
-        return web.Response(status=204, headers={"Cache-Control": "no-store"})
+        return no_content()
 
     async def _choose(self, text: str, who: Identity, *, wanted: bool) -> web.Response:
         venue, symbol = _named(text)
-        choice = MarketChoice(venue, symbol, wanted, who.account.id, self._clock.now())
-        await self._book.choose(choice)
+        made = MarketChoice(venue, symbol, wanted, who.account.id, self._clock.now())
+        await self._book.choose(made)
         self._changes.markets_changed()
-        return reply(_document(choice), status=202)
+        return reply(choice(made), status=202)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -91,7 +78,3 @@ def _named(text: str) -> tuple[str, str]:
         return venue, canonical(symbol)
     except Invalid as error:
         raise Invalid("market", error.problem) from error
-
-
-def _document(choice: MarketChoice) -> dict[str, Any]:
-    return {"market": choice.key, "wanted": choice.wanted, "by": str(choice.account), "at": rfc3339(choice.at)}

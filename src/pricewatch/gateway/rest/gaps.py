@@ -11,9 +11,11 @@ from pricewatch.domain.market import Market
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, instant, integer, limit, only
+from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, instant, integer, limit
 from pricewatch.ports.ticks import GapBook
 from pricewatch.wire.gap import document
+from pricewatch.wire.pages import GapPage
 
 _ANSWERS: Mapping[str, bool | None] = {"true": True, "false": False}
 
@@ -27,21 +29,26 @@ class Gaps:
 
     def endpoints(self) -> list[Endpoint]:
         """One listing."""
-        return [Endpoint("GET", "/gaps", self.listing)]
+        query = ("symbol", "open", "since", "after", "before", "cursor", "limit")
+        return [Endpoint("GET", "/gaps", self.listing, docs=Docs(GapPage, query=query))]
 
     async def listing(self, request: web.Request, _: Identity) -> web.Response:
         """Ascending by id: those after `after`, else the newest ones (below `before`)."""
-        only(request, "symbol", "open", "since", "after", "before", "limit")
+        wanted = limit(request)
+        after, before = _place(request)
         markets = {market.id: market for market in self._board.everything()}
         rows = await self._book.page(
             markets=self._wanted(request),
             is_open=_is_open(request),
             since=instant(request, "since", 0),
-            after=integer(request, "after", None),
-            before=integer(request, "before", None),
-            limit=limit(request),
+            after=after,
+            before=before,
+            limit=wanted,
         )
-        return reply({"gaps": [document(row, _named(markets, row.gap.market)) for row in rows]})
+        follow = None
+        if len(rows) == wanted:
+            follow = cursor.write("gaps", *(("after", rows[-1].id) if after is not None else ("before", rows[0].id)))
+        return reply(GapPage([document(row, _named(markets, row.gap.market)) for row in rows], follow))
 
     def _wanted(self, request: web.Request) -> Sequence[int] | None:
         text = request.query.get("symbol")
@@ -52,6 +59,16 @@ class Gaps:
             near = ", ".join(self._board.nearest(text))
             raise Invalid("symbol", f"there is no market {text[:64]!r}" + (f"; did you mean {near}?" if near else ""))
         return sorted(self._board.resolve(frozenset({name})))
+
+
+def _place(request: web.Request) -> tuple[int | None, int | None]:
+    """After and before which id."""
+    place = cursor.read(request, "gaps", str, cursor.NUMBER)
+    if place is None:
+        return integer(request, "after", None), integer(request, "before", None)
+    if {"after", "before"} & set(request.query):
+        raise Invalid("cursor", "says where to go on; leave out after and before")
+    return (place[1], None) if place[0] == "after" else (None, place[1])
 
 
 def _named(markets: Mapping[int, Market], number: int) -> Market:

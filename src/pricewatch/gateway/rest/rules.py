@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +12,21 @@ from pricewatch.domain.errors import Invalid
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Access, Endpoint, identifier, json_body, limit, only
+from pricewatch.gateway.quotas import Quotas
+from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.rest.endpoint import (
+    Access,
+    Docs,
+    Endpoint,
+    identifier,
+    json_body,
+    limit,
+    no_content,
+)
 from pricewatch.ports.rules import RuleBook, RuleChanges
-from pricewatch.wire.rest import rule
+from pricewatch.rules.document import RuleDocument as Document
+from pricewatch.wire.pages import RulePage, RuleVersionPage, version
+from pricewatch.wire.rest import RuleDocument, rule
 
 Parse = Callable[[bytes], object]
 """Checks a rule's document; raises `Invalid` naming the field and the fix."""
@@ -24,56 +35,65 @@ Parse = Callable[[bytes], object]
 class Rules:
     """One account's rules."""
 
-    def __init__(self, book: RuleBook, changes: RuleChanges, board: Board, parse: Parse) -> None:
+    def __init__(self, book: RuleBook, changes: RuleChanges, board: Board, parse: Parse, quotas: Quotas) -> None:
         self._book = book
+        self._quotas = quotas
         self._changes = changes
         self._board = board
         self._parse = parse
 
     def endpoints(self) -> list[Endpoint]:
         """Reading for everybody, writing for users."""
+        page = ("cursor", "limit")
+        write = Docs(RuleDocument, body=Document, query=())
         return [
-            Endpoint("GET", "/rules", self.listing),
-            Endpoint("POST", "/rules", self.create, Access.WRITE),
-            Endpoint("GET", "/rules/{id}", self.get),
-            Endpoint("PUT", "/rules/{id}", self.revise, Access.WRITE),
-            Endpoint("DELETE", "/rules/{id}", self.delete, Access.WRITE),
+            Endpoint("GET", "/rules", self.listing, docs=Docs(RulePage, query=page)),
+            Endpoint("POST", "/rules", self.create, Access.WRITE, write._replace(status=201)),
+            Endpoint("GET", "/rules/{id}", self.get, docs=Docs(RuleDocument, query=())),
+            Endpoint("GET", "/rules/{id}/versions", self.versions, docs=Docs(RuleVersionPage, query=page)),
+            Endpoint("PUT", "/rules/{id}", self.revise, Access.WRITE, write),
+            Endpoint("DELETE", "/rules/{id}", self.delete, Access.WRITE, Docs(status=204, query=())),
         ]
 
     async def listing(self, request: web.Request, who: Identity) -> web.Response:
-        """A page in order of id; `next` goes into `after` for the following page."""
-        only(request, "after", "limit")
-        wanted = limit(request)
-        page = await self._book.page(who.account.id, after=_after(request), limit=wanted)
-        follow = page[-1].id if len(page) == wanted else None
-        return reply({"rules": [rule(one) for one in page], "next": follow})
+        """The account's rules, in order of id."""
+        after, wanted = cursor.read_id(request, "rules"), limit(request)
+        page = await self._book.page(who.account.id, after=after, limit=wanted)
+        follow = cursor.write("rules", page[-1].id) if len(page) == wanted else None
+        return reply(RulePage([rule(one) for one in page], follow))
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:
-        """201 with the stored rule."""
-        only(request)
-        stored = await self._book.create(who.account.id, await self._document(request))
+        """A new rule; what is wrong with it is named with its place in the document and the fix."""
+        body = await self._document(request)
+        await self._quotas.check_rules(who.account.id)
+        stored = await self._book.create(who.account.id, body)
         self._changes.rules_changed()
         return reply(rule(stored), 201, {"Location": f"/api/v1/rules/{stored.id}"})
 
+    async def versions(self, request: web.Request, who: Identity) -> web.Response:
+        """Every version, the newest first, of a deleted rule too."""
+        number, wanted = identifier(request), limit(request)
+        before = cursor.read_number(request, "versions")
+        page = await self._book.versions(who.account.id, number, before=before, limit=wanted)
+        follow = cursor.write("versions", page[-1].version) if len(page) == wanted else None
+        return reply(RuleVersionPage([version(one) for one in page], follow))
+
     async def get(self, request: web.Request, who: Identity) -> web.Response:
         """The newest version."""
-        only(request)
         return reply(rule(await self._book.get(who.account.id, identifier(request))))
 
     async def revise(self, request: web.Request, who: Identity) -> web.Response:
         """A new version."""
-        only(request)
         rule_id = identifier(request)
         stored = await self._book.revise(who.account.id, rule_id, await self._document(request))
         self._changes.rules_changed()
         return reply(rule(stored))
 
     async def delete(self, request: web.Request, who: Identity) -> web.Response:
-        """204; its signals stay."""
-        only(request)
+        """It ends; its signals and versions stay."""
         await self._book.delete(who.account.id, identifier(request))
         self._changes.rules_changed()
-        return web.Response(status=204, headers={"Cache-Control": "no-store"})
+        return no_content()
 
     async def _document(self, request: web.Request) -> bytes:
         body = await json_body(request)
@@ -92,13 +112,3 @@ class Rules:
                 near = ", ".join(name for name in self._board.nearest(str(symbol)) if name in known)
                 hint = f"; did you mean {near}?" if near else "; GET /api/v1/symbols lists them"
                 raise Invalid(f"symbols[{place}]", f"no venue here lists {str(symbol)[:64]!r}{hint}")
-
-
-def _after(request: web.Request) -> uuid.UUID | None:
-    text = request.query.get("after")
-    if text is None:
-        return None
-    try:
-        return uuid.UUID(text)
-    except ValueError as error:
-        raise Invalid("after", f"{text[:40]!r} is not a rule's id") from error

@@ -1,57 +1,123 @@
-"""`signals`: the same documents as the feed's."""
+"""`signals`: the same documents as the feed's, and what their owner says of them."""
 
 from __future__ import annotations
 
 import uuid
 
-import msgspec
 from aiohttp import web
 
 from pricewatch.domain.errors import Invalid, NotFound
+from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, identifier, integer, limit, only
-from pricewatch.ports.journal import FeedLog
-from pricewatch.wire.signal import document
+from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.rest.endpoint import (
+    Access,
+    Docs,
+    Endpoint,
+    document,
+    identifier,
+    integer,
+    limit,
+)
+from pricewatch.ports.journal import FeedHead, FeedLog
+from pricewatch.ports.outbox import Outbox
+from pricewatch.ports.records import Verdicts
+from pricewatch.wire.owed import DeliveryPage, delivery
+from pricewatch.wire.pages import SignalPage
+from pricewatch.wire.people import FeedbackBody, VerdictDocument, verdict
+from pricewatch.wire.signal import SignalDocument
+from pricewatch.wire.signal import document as signal_document
 
 
 class Signals:
     """One account's feed, stored."""
 
-    def __init__(self, log: FeedLog) -> None:
+    def __init__(self, log: FeedLog, verdicts: Verdicts, outbox: Outbox) -> None:
         self._log = log
+        self._verdicts = verdicts
+        self._outbox = outbox
 
     def endpoints(self) -> list[Endpoint]:
-        """Read only."""
-        return [Endpoint("GET", "/signals", self.listing), Endpoint("GET", "/signals/{id}", self.get)]
+        """Signals never change; words on them are kept beside."""
+        query = ("feed", "after_seq", "before_seq", "cursor", "limit")
+        said = Docs(VerdictDocument, query=())
+        return [
+            Endpoint("GET", "/signals", self.listing, docs=Docs(SignalPage, query=query)),
+            Endpoint("GET", "/signals/{id}", self.get, docs=Docs(SignalDocument, query=())),
+            Endpoint("GET", "/signals/{id}/deliveries", self.deliveries, docs=Docs(DeliveryPage, query=())),
+            Endpoint("GET", "/signals/{id}/verdict", self.verdict, docs=said),
+            Endpoint("POST", "/signals/{id}/ack", self.acknowledge, Access.WRITE, said),
+            Endpoint("PUT", "/signals/{id}/feedback", self.judge, Access.WRITE, said._replace(body=FeedbackBody)),
+        ]
 
     async def listing(self, request: web.Request, who: Identity) -> web.Response:
         """Ascending by `seq`: those after `after_seq`, else the newest ones (below `before_seq`).
 
-        `feed=system`: what the service tells of itself, instead of the account's own.
+        `next` goes on in the same direction. `feed=system`: what the service tells of itself.
         """
-        only(request, "feed", "after_seq", "before_seq", "limit")
         feed, wanted = _feed(request, who), limit(request)
         head = await self._log.head(feed)
-        after = integer(request, "after_seq", None)
+        after, before = _place(request)
         if after is None:
-            before = integer(request, "before_seq", None)
             entries = (await self._log.latest(feed, before_seq=before, limit=wanted))[::-1]
         else:
             entries = await self._log.read(feed, after_seq=after, limit=wanted)
-        # A transaction may have come in between: the head is never behind what is shown.
-        newest = max(head.seq, entries[-1].seq if entries else 0)
-        return reply({"epoch": head.epoch, "seq": newest, "signals": [document(entry) for entry in entries]})
+        follow = None
+        if len(entries) == wanted:
+            place = ("after", entries[-1].seq) if after is not None else ("before", entries[0].seq)
+            follow = cursor.write("signals", *place)
+        return reply(_page(head, entries, follow))
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
         """One signal, the account's own or the system's."""
-        only(request)
+        return reply(signal_document(await self._found(request, who)))
+
+    async def deliveries(self, request: web.Request, who: Identity) -> web.Response:
+        """To whom it was brought on the account's channels, and how far that has come."""
+        entry = await self._found(request, who)
+        rows = await self._outbox.listing(who.account.id, signal=entry.signal.id)
+        return reply(DeliveryPage([delivery(row) for row in rows], None))
+
+    async def verdict(self, request: web.Request, who: Identity) -> web.Response:
+        """What the account said of it."""
+        entry = await self._found(request, who)
+        return reply(verdict(await self._verdicts.get(who.account.id, entry.signal.id)))
+
+    async def acknowledge(self, request: web.Request, who: Identity) -> web.Response:
+        """It was seen; the first time counts."""
+        entry = await self._found(request, who)
+        return reply(verdict(await self._verdicts.acknowledge(who.account.id, entry.signal.id)))
+
+    async def judge(self, request: web.Request, who: Identity) -> web.Response:
+        """It was useful, or noise."""
+        wish = await document(request, FeedbackBody)
+        entry = await self._found(request, who)
+        return reply(verdict(await self._verdicts.judge(who.account.id, entry.signal.id, wish.feedback)))
+
+    async def _found(self, request: web.Request, who: Identity) -> FeedEntry:
         number = identifier(request)
         entry = await self._log.get(who.account.id, number) or await self._log.get(SYSTEM, number)
         if entry is None:
             raise NotFound("there is no such signal, or it is not yours")
-        return reply(msgspec.to_builtins(document(entry)))
+        return entry
+
+
+def _page(head: FeedHead, entries: list[FeedEntry], follow: str | None) -> SignalPage:
+    # A transaction may have come in between: the head is never behind what is shown.
+    newest = max(head.seq, entries[-1].seq if entries else 0)
+    return SignalPage(head.epoch, newest, [signal_document(entry) for entry in entries], follow)
+
+
+def _place(request: web.Request) -> tuple[int | None, int | None]:
+    """After and before which `seq`."""
+    place = cursor.read(request, "signals", str, cursor.NUMBER)
+    if place is None:
+        return integer(request, "after_seq", None), integer(request, "before_seq", None)
+    if {"after_seq", "before_seq"} & set(request.query):
+        raise Invalid("cursor", "says where to go on; leave out after_seq and before_seq")
+    return (place[1], None) if place[0] == "after" else (None, place[1])
 
 
 def _feed(request: web.Request, who: Identity) -> uuid.UUID:

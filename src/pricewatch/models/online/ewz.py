@@ -14,6 +14,8 @@ FLOOR = 1e-12
 """Least variance: moves of a hundredth of a basis point are never news, however still it was before."""
 CAP = 8.0
 """Returns beyond this many deviations are learned as if they were this many."""
+_CLIPPED = 0.99 * CAP * CAP
+"""No squared deviation below is anywhere near `CAP`, however its root is rounded."""
 
 
 class EwZ:
@@ -51,6 +53,23 @@ class EwZ:
             x = min(max(x, mean - width), mean + width)
         self._mean.update(x)
         self._square.update(x * x)
+
+    def take(self, x: float) -> float:
+        """`score`, then `learn`."""
+        if self._new:
+            self.learn(x)
+            return 0.0
+        mean = self._mean.get()
+        deviation = x - mean
+        variance = max(self._square.get() - mean * mean, FLOOR)
+        ratio = deviation * deviation / variance
+        score = math.log10(ratio) if ratio > 1.0 else 0.0
+        if ratio > _CLIPPED:
+            width = CAP * math.sqrt(variance)
+            x = min(max(x, mean - width), mean + width)
+        self._mean.update(x)
+        self._square.update(x * x)
+        return score
 
     def dump(self) -> list[float]:
         """Nothing yet, or mean and mean square."""

@@ -22,6 +22,7 @@ FLOOR = 1e-6
 CAP = 50.0
 """Sizes beyond this many means are learned as if they were this many."""
 _LN10 = math.log(10.0)
+_LOWER = 1.0 - PACE * SHARE
 
 
 class Tail:
@@ -69,8 +70,26 @@ class Tail:
             self._edge *= math.exp(PACE * (1.0 - SHARE))
         else:
             self._share.update(0.0)
-            self._edge = max(self._edge * (1.0 - PACE * SHARE), 1.0)
+            self._edge = max(self._edge * _LOWER, 1.0)
         self._scale.update(size * scale)
+
+    def take(self, x: float) -> float:
+        """`score`, then `learn`."""
+        if self._new:
+            self.learn(x)
+            return 0.0
+        magnitude, edge = abs(x), self._edge
+        scale = max(self._scale.get(), FLOOR)
+        size = magnitude / scale
+        rank: float = -math.log10(self._share.get())
+        if size > edge:
+            score = rank + math.log(size / edge) / (max(self._excess.get(), FLOOR) * _LN10)
+            self.learn(x)
+            return score
+        self._share.update(0.0)
+        self._edge = max(edge * _LOWER, 1.0)
+        self._scale.update(min(size, CAP) * scale)
+        return rank * size / edge
 
     def dump(self) -> list[float]:
         """Nothing yet, or scale, mean log excess, share beyond the edge and the edge."""

@@ -9,9 +9,10 @@ import msgspec
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase
-from pricewatch.rules.base import PRICE, Feature, Triggers, rising
+from pricewatch.rules.base import Feature, Triggers, rising
 from pricewatch.rules.numbers import positive
 from pricewatch.rules.policy import Back
+from pricewatch.rules.source import SOURCES, Name, Source, told
 
 BACK = Decimal("0.001")
 """A level rule ends 0.1 % of the level back unless its policy says otherwise."""
@@ -21,13 +22,14 @@ class AboveDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """`{"type": "above", "level": "70000"}`."""
 
     level: Decimal
+    source: Source = "trade"
 
     percents: ClassVar[bool] = False
 
     def build(self, back: Back) -> Above:
         """The checked condition; raises `Invalid`."""
         level = positive(self.level, "$.when.level")
-        return Above(float(level), float(back.of(level, BACK)))
+        return Above(float(level), float(back.of(level, BACK)), self.source)
 
 
 class Above(msgspec.Struct, frozen=True, gc=False):
@@ -35,13 +37,14 @@ class Above(msgspec.Struct, frozen=True, gc=False):
 
     level: float
     clear: float
+    source: Name = "trade"
 
     kind: ClassVar[str] = "above"
     emits_clear: ClassVar[bool] = True
 
     def needs(self) -> Feature:
         """The price."""
-        return PRICE
+        return SOURCES[self.source]
 
     def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
         """Strictly above: equality is not."""
@@ -61,4 +64,4 @@ class Above(msgspec.Struct, frozen=True, gc=False):
 
     def evidence(self) -> dict[str, Any]:
         """Threshold and clear level."""
-        return {"threshold": decimal_text(self.level), "clear": decimal_text(self.clear)}
+        return {"threshold": decimal_text(self.level), "clear": decimal_text(self.clear)} | told(self.source)

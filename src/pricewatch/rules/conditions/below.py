@@ -9,9 +9,10 @@ import msgspec
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase
-from pricewatch.rules.base import PRICE, Feature, Triggers, falling
+from pricewatch.rules.base import Feature, Triggers, falling
 from pricewatch.rules.numbers import positive
 from pricewatch.rules.policy import Back
+from pricewatch.rules.source import SOURCES, Name, Source, told
 
 BACK = Decimal("0.001")
 """A level rule ends 0.1 % of the level back unless its policy says otherwise."""
@@ -21,13 +22,14 @@ class BelowDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """`{"type": "below", "level": "60000"}`."""
 
     level: Decimal
+    source: Source = "trade"
 
     percents: ClassVar[bool] = False
 
     def build(self, back: Back) -> Below:
         """The checked condition; raises `Invalid`."""
         level = positive(self.level, "$.when.level")
-        return Below(float(level), float(back.of(level, BACK, up=False)))
+        return Below(float(level), float(back.of(level, BACK, up=False)), self.source)
 
 
 class Below(msgspec.Struct, frozen=True, gc=False):
@@ -35,13 +37,14 @@ class Below(msgspec.Struct, frozen=True, gc=False):
 
     level: float
     clear: float
+    source: Name = "trade"
 
     kind: ClassVar[str] = "below"
     emits_clear: ClassVar[bool] = True
 
     def needs(self) -> Feature:
         """The price."""
-        return PRICE
+        return SOURCES[self.source]
 
     def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
         """Strictly below: equality is not."""
@@ -61,4 +64,4 @@ class Below(msgspec.Struct, frozen=True, gc=False):
 
     def evidence(self) -> dict[str, Any]:
         """Threshold and clear level."""
-        return {"threshold": decimal_text(self.level), "clear": decimal_text(self.clear)}
+        return {"threshold": decimal_text(self.level), "clear": decimal_text(self.clear)} | told(self.source)

@@ -10,9 +10,10 @@ import msgspec
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase
-from pricewatch.rules.base import INF, PRICE, Feature, Triggers, beyond, short_of
+from pricewatch.rules.base import INF, Feature, Triggers, beyond, short_of
 from pricewatch.rules.numbers import positive, shown
 from pricewatch.rules.policy import Back
+from pricewatch.rules.source import SOURCES, Name, Source, told
 
 BACK = Decimal("0.001")
 """It ends 0.1 % of the level back unless its policy says otherwise, and in any case in the channel's middle half."""
@@ -28,6 +29,7 @@ class ChannelDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
     direction: Annotated[
         Way, msgspec.Meta(description="'enter': holds while the price is inside; 'exit': while it is outside.")
     ]
+    source: Source = "trade"
 
     percents: ClassVar[bool] = False
 
@@ -45,7 +47,7 @@ class ChannelDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         else:
             quarter = (upper - lower) / 4
             least, most = lower + min(quarter, lower * fraction), upper - min(quarter, upper * fraction)
-        return Channel(float(lower), float(upper), float(least), float(most), inside=inside)
+        return Channel(float(lower), float(upper), float(least), float(most), inside, self.source)
 
 
 class Channel(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +62,7 @@ class Channel(msgspec.Struct, frozen=True, gc=False):
     least: float
     most: float
     inside: bool
+    source: Name = "trade"
 
     kind: ClassVar[str] = "channel"
     emits_clear: ClassVar[bool] = True
@@ -76,7 +79,7 @@ class Channel(msgspec.Struct, frozen=True, gc=False):
 
     def needs(self) -> Feature:
         """The price."""
-        return PRICE
+        return SOURCES[self.source]
 
     def begins(self, prior: float, x: float) -> bool:  # noqa: ARG002 - what was before does not matter
         """Strictly inside or outside: equality is neither."""
@@ -119,4 +122,5 @@ class Channel(msgspec.Struct, frozen=True, gc=False):
             "clear_lower": decimal_text(self.least),
             "clear_upper": decimal_text(self.most),
             "direction": "enter" if self.inside else "exit",
+            **told(self.source),
         }

@@ -9,9 +9,10 @@ import msgspec
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase
-from pricewatch.rules.base import INF, PRICE, Feature, Triggers, falling, rising
+from pricewatch.rules.base import INF, Feature, Triggers, falling, rising
 from pricewatch.rules.numbers import positive
 from pricewatch.rules.policy import Back
+from pricewatch.rules.source import SOURCES, Name, Source, told
 
 BACK = Decimal("0.001")
 """A crossing re-arms 0.1 % of the level back unless its policy says otherwise."""
@@ -22,6 +23,7 @@ class CrossesDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
 
     level: Decimal
     direction: Literal["up", "down"]
+    source: Source = "trade"
 
     percents: ClassVar[bool] = False
 
@@ -29,7 +31,7 @@ class CrossesDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         """The checked condition; raises `Invalid`."""
         up = self.direction == "up"
         level = positive(self.level, "$.when.level")
-        return Crosses(float(level), float(back.of(level, BACK, up=up)), up)
+        return Crosses(float(level), float(back.of(level, BACK, up=up)), up, self.source)
 
 
 class Crosses(msgspec.Struct, frozen=True, gc=False):
@@ -41,13 +43,14 @@ class Crosses(msgspec.Struct, frozen=True, gc=False):
     level: float
     clear: float
     up: bool
+    source: Name = "trade"
 
     kind: ClassVar[str] = "crosses"
     emits_clear: ClassVar[bool] = False
 
     def needs(self) -> Feature:
         """The price."""
-        return PRICE
+        return SOURCES[self.source]
 
     def begins(self, prior: float, x: float) -> bool:
         """The last in-order price on one side (or at the level), this one strictly on the other."""
@@ -79,4 +82,5 @@ class Crosses(msgspec.Struct, frozen=True, gc=False):
             "threshold": decimal_text(self.level),
             "clear": decimal_text(self.clear),
             "direction": "up" if self.up else "down",
+            **told(self.source),
         }

@@ -10,7 +10,7 @@ RETURNING term;
 -- name: commit
 SELECT new_signal, new_epoch, new_seq FROM journal_commit(
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-    $25, $26, $27, $28, $29, $30
+    $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37
 );
 
 -- name: placed
@@ -21,7 +21,8 @@ JOIN signal ON signal.id = entry.signal_id
 WHERE entry.signal_id = ANY ($1);
 
 -- name: states
-SELECT rule_id, instrument_id, version, phase, armed, silent, since, due_at, due_seen, emitted_at, fired, seen
+SELECT rule_id, instrument_id, version, phase, armed, silent, since, due_at, due_seen, emitted_at, fired, hour,
+    hour_fires, parts, seen
 FROM rule_state
 WHERE shard = $1 AND (rule_id, instrument_id) > ($2, $3)
 ORDER BY rule_id, instrument_id

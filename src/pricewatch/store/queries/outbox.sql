@@ -55,9 +55,19 @@ RETURNING id;
 -- name: listing
 SELECT id, signal_id, channel, target, state, attempts, queued_at, not_before, sent_at, last_error
 FROM delivery
-WHERE ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR state = $2)
+WHERE
+    ($1::uuid IS NULL OR account_id = $1) AND ($2::text IS NULL OR state = $2)
+    AND ($4::uuid IS NULL OR number < (SELECT number FROM delivery WHERE id = $4))
+    AND ($5::uuid IS NULL OR signal_id = $5)
 ORDER BY number DESC
 LIMIT $3;
+
+-- name: get
+SELECT id, signal_id, channel, target, state, attempts, queued_at, not_before, sent_at, last_error
+FROM delivery WHERE account_id = $1 AND id = $2;
+
+-- name: attempts
+SELECT attempt, begun_at, ended_at, outcome, detail FROM delivery_attempt WHERE delivery_id = $1 ORDER BY attempt;
 
 -- name: counts
 SELECT state, count(*) AS deliveries FROM delivery GROUP BY state;

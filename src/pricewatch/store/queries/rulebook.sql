@@ -31,6 +31,15 @@ ANALYZE rule, rule_version;
 -- name: account_exists
 SELECT EXISTS (SELECT FROM account WHERE id = $1);
 
+-- name: versions
+SELECT rule_id, account_id, version, document, created, effective_seen, deleted FROM rule_version
+WHERE rule_id = $1 AND account_id = $2 AND version < $3
+ORDER BY version DESC
+LIMIT $4;
+
+-- name: is_known
+SELECT EXISTS (SELECT FROM rule WHERE id = $1 AND account_id = $2);
+
 -- name: revise
 WITH moved AS (
     UPDATE rule SET version = version + 1 WHERE id = $1 AND account_id = $2 AND NOT deleted
@@ -42,8 +51,11 @@ RETURNING rule_id, account_id, version, document, created, effective_seen, delet
 
 -- name: delete
 WITH moved AS (
-    UPDATE rule SET version = version + 1, deleted = true WHERE id = $1 AND account_id = $2 AND NOT deleted
+    UPDATE rule SET version = version + 1, deleted = true
+    WHERE id = $1 AND account_id = $2 AND NOT deleted
     RETURNING id, account_id, version
+), silenced AS (
+    DELETE FROM rule_command USING moved WHERE rule_id = moved.id
 )
 INSERT INTO rule_version (rule_id, version, account_id, document, created, deleted)
 SELECT moved.id, moved.version, moved.account_id, last.document, $3, true
@@ -74,4 +86,46 @@ SELECT v.rule_id, v.account_id, v.version, v.document, v.created, v.effective_se
 FROM rule_version AS v JOIN rule ON rule.id = v.rule_id AND rule.version = v.version
 WHERE v.effective_seen IS NULL AND rule.id >= $1 AND v.rule_id >= $1
 ORDER BY v.rule_id
+LIMIT $2;
+
+-- name: effective
+SELECT v.rule_id, v.account_id, v.version, v.document, v.created, v.effective_seen, v.deleted
+FROM rule_version AS v
+WHERE v.rule_id = $1 AND v.effective_seen IS NOT NULL
+ORDER BY v.version DESC
+LIMIT 1;
+
+-- name: command
+WITH moved AS (
+    UPDATE rule SET command = command + 1 WHERE id = $1 AND account_id = $2 AND NOT deleted
+    RETURNING id, account_id, command
+)
+INSERT INTO rule_command (rule_id, number, account_id, kind, until, created)
+SELECT id, command, account_id, $3, $4, $5 FROM moved
+RETURNING rule_id, account_id, number, kind, until, created, effective_seen;
+
+-- name: commands
+SELECT c.rule_id, c.account_id, c.number, c.kind, c.until, c.created, c.effective_seen
+FROM rule_command AS c
+WHERE c.rule_id = $1
+ORDER BY c.number DESC
+LIMIT $2;
+
+-- name: standing
+SELECT c.rule_id, c.account_id, c.number, c.kind, c.until, c.created, c.effective_seen
+FROM rule JOIN rule_command AS c ON c.rule_id = rule.id AND c.number = rule.command
+WHERE rule.account_id = $1 AND rule.id = ANY ($2) AND NOT rule.deleted;
+
+-- name: pending_commands
+SELECT c.rule_id, c.account_id, c.number, c.kind, c.until, c.created, c.effective_seen
+FROM rule_command AS c JOIN rule ON rule.id = c.rule_id AND rule.command = c.number
+WHERE c.effective_seen IS NULL AND NOT rule.deleted AND c.rule_id >= $1
+ORDER BY c.rule_id
+LIMIT $2;
+
+-- name: taken_commands
+SELECT DISTINCT ON (c.rule_id) c.rule_id, c.account_id, c.number, c.kind, c.until, c.created, c.effective_seen
+FROM rule_command AS c JOIN rule ON rule.id = c.rule_id
+WHERE c.effective_seen IS NOT NULL AND NOT rule.deleted AND c.rule_id >= $1
+ORDER BY c.rule_id, c.number DESC
 LIMIT $2;

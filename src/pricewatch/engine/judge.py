@@ -1,0 +1,103 @@
+"""Asks the rules that an input concerns, and notes what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
+
+from pricewatch.domain.rule import Phase, RuleState, StateRow
+from pricewatch.domain.signal import Direction
+from pricewatch.engine.evidence import Cause, signal
+from pricewatch.engine.group import ask
+from pricewatch.engine.index import NAN, Instance, Sleeper
+from pricewatch.engine.market import MarketState
+from pricewatch.engine.silence import Absence
+from pricewatch.engine.state import Transition
+from pricewatch.engine.timers import Agenda
+from pricewatch.rules.lifecycle import Moment, Verdict, expire, fall_silent, step
+
+_KEY = attrgetter("key")
+
+
+class Judge:
+    """`due` takes the timers of rules that become pending, `note` what is to be stored and told."""
+
+    def __init__(self, due: Agenda[Any], note: Callable[[Transition], None], grace: int, model: str) -> None:
+        self.asked = 0
+        """How often a condition was asked."""
+        self._due = due
+        self._note = note
+        self._grace = grace
+        self._model = model
+
+    def all(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
+        """Ask everything touched by one input, in order of the rules' ids."""
+        if market.roots:
+            touched = ask(touched, cause.at, cause.seen, self._note)
+        if len(touched) > 1:
+            touched.sort(key=_KEY)
+        now = Moment(cause.at, cause.seen, self._grace)
+        for one in touched:
+            if isinstance(one, Instance):
+                self._one(market, one, now, cause)
+            elif isinstance(one, Absence):
+                self._absence(market, one, now, cause)
+
+    def _one(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
+        before, index, when = instance.state, instance.index, instance.active.rule.when
+        if instance.is_silenced:  # nothing to wake up for
+            index.place(instance)
+            return
+        self.asked += 1
+        prior, x = index.prior if before.armed else NAN, index.now
+        verdict = Verdict(when.begins(prior, x), when.holds(x), when.cleared(x))
+        after, direction = step(before, instance.active.rule.policy, verdict, now)
+        if after is not before:
+            self._change(market, instance, after, direction, cause)
+            if after.phase is Phase.PENDING:
+                market.set_timer(instance, self._due)
+        index.place(instance)
+
+    def _absence(self, market: MarketState, absence: Absence, now: Moment, cause: Cause) -> None:
+        """A silence has begun or ended for a rule to which that means something."""
+        rule = absence.rule
+        if not absence.is_quiet:
+            if rule.state.phase is Phase.NODATA:
+                self._one(market, rule, now, cause)
+        elif not rule.is_silenced:
+            after, direction = fall_silent(rule.state, rule.active.rule.policy, now)
+            if after is not rule.state:
+                self._change(market, rule, after, direction, cause)
+                rule.index.place(rule)
+        absence.index.place(absence)
+
+    def _change(
+        self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
+    ) -> None:
+        before, instance.state = instance.state, after
+        if direction is None and not before.armed and after.phase is Phase.IDLE:
+            return
+        active = instance.active
+        row = StateRow(active.id, active.version, instance.market, after, cause.seen, instance.index.parts)
+        told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
+        self._note(Transition(row, told))
+
+    def fire(
+        self,
+        market: MarketState,
+        instance: Instance,
+        price: float,
+        seen: int,
+        *,
+        late: bool = False,
+        replay: bool = False,
+    ) -> None:
+        """A pending rule's timer is due."""
+        due, index, when = instance.due_at, instance.index, instance.active.rule.when
+        holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
+        after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)
+        cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
+        self._change(market, instance, after, direction, cause)
+        if not instance.awake:
+            index.place(instance)
