@@ -107,7 +107,7 @@ class Routes:
             Trials(keepers.rules, keepers.outbox, records.trials, board, clock),
             Channels(keepers.accounts, ring),
             Forecasts(keepers.registry, board, clock),
-            Models(keepers.registry, keepers.desk, board),
+            Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),

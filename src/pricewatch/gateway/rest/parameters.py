@@ -26,14 +26,14 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only deliveries in this state.",
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
-    "account": ("Only entries by or about this account.", {"type": "string", "format": "uuid"}),
-    "symbols": ("Symbols or markets, with commas between them.", {"type": "string"}),
-    "horizon": ("How far ahead, for example `5d`.", {"type": "string"}),
-    "level": ("The coverage of the band in per cent.", {"type": "number", "exclusiveMinimum": 0, "maximum": 99.9}),
-    "kind": ("Only of this kind.", {"type": "string"}),
+    "symbols": ("Symbols or markets, separated by commas.", {"type": "string"}),
+    "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "outlook"]}),
     "in_use": ("Only versions in use.", {"type": "boolean"}),
+    "horizon": ("How far ahead, at most `5d`.", {"type": "string", "examples": ["5d", "12h"]}),
+    "level": ("Coverage of the band in per cent, one of those calibrated.", {"type": "string", "examples": ["95"]}),
     "a": ("One version.", {"type": "string", "format": "uuid"}),
     "b": ("The other version.", {"type": "string", "format": "uuid"}),
+    "account": ("Only entries by or about this account.", {"type": "string", "format": "uuid"}),
 }
 REQUIRED = frozenset({"market", "symbols", "a", "b"})
 """Of these, those that must be there; an endpoint may have them in its `optional`."""
