@@ -10,7 +10,7 @@ from pricewatch.ports.ticks import History
 from pricewatch.training.job import Packer
 from pricewatch.training.refit import Candles
 
-_PAGE = 200
+_PAGE = 100
 """Candles a read turns into numbers at once: well under a millisecond."""
 
 
