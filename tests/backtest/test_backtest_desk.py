@@ -156,6 +156,14 @@ class TestDesk(DeskPromises):
                 assert job.problem is not None
                 assert (job.problem.code, job.problem.field) == (problem, field)
 
+    async def test_a_process_that_cannot_begin_is_told_each_time(self) -> None:
+        desk = Desk(PreviewSettings(), ("/nonexistent/python",), SETUP, clock=ManualClock())
+        async with at_work(desk):
+            for _ in range(2):
+                job = await desk.settled(desk.ask(asked()).id, 60)
+                assert job.problem is not None
+                assert job.problem.code == "failed"
+
     async def test_an_account_may_not_take_all_places_and_finished_jobs_go(self) -> None:
         clock = ManualClock()
         async with at_work(new_desk(clock=clock, kept=2, keep=60.0)) as desk:

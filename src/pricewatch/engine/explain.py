@@ -71,7 +71,7 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
         return Explanation(None, text, [], [])
     try:
         made = [] if signal.cause.startswith("timer:") else _number(facts)  # a timer finds price and number as they are
-        checks = [*made, *_verdict(signal, facts), *_witnessed(signal, facts, witness)]
+        checks = [*made, *_verdict(signal, facts), *_witnessed(facts, witness)]
         parts = _contributions(facts)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         text = f"the evidence is damaged ({type(error).__name__}: {error}); nothing can be worked out from it"
@@ -91,7 +91,7 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
 
 def _number(facts: Facts) -> list[Check]:
     """The number the condition read, from what it was made of, where the evidence holds that."""
-    work, stored = _NUMBERS.get(facts["feature"]), facts.get("value")
+    work, stored = _NUMBERS.get(facts["feature"].partition(":")[0]), facts.get("value")
     if work is None or stored is None:
         return []
     again = work(facts)
@@ -129,6 +129,24 @@ def _outside(facts: Facts) -> float | None:
     over, under = (price - upper) / upper, (lower - price) / lower
     found: Mapping[str, float] = {"over": over, "under": under, "outside": max(over, under)}
     return found[facts["feature"]]
+
+
+def _drawn(facts: Facts) -> float | None:
+    """Beyond the edge of a band drawn from closed minutes."""
+    band = facts.get("band")
+    if band is None:
+        return None
+    price, lower, upper = float(facts["price"]), float(band["lower"]), float(band["upper"])
+    over, under = price / upper - 1.0, lower / price - 1.0
+    found: Mapping[str, float] = {"upper": over, "lower": under}
+    return found.get(facts["side"], max(over, under))
+
+
+def _alarm(facts: Facts) -> float | None:
+    """Weeks between alarms: clusters that reach the peak are the fewer the further it is above the base."""
+    if facts.get("alarms_per_week") is None:
+        return 0.0
+    return math.exp((facts["peak"] - facts["base"]) / facts["depth"]) / float(facts["clusters_per_week"])
 
 
 def _spread(facts: Facts) -> float | None:
@@ -181,6 +199,8 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "volume": _surge,
     "volatility": _surge,
     "score": _score,
+    "alarm": _alarm,
+    "band": _drawn,
 }
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
@@ -235,6 +255,10 @@ def _off(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # n
     return bool(x > 0.0 if fired else x <= facts["clear"])
 
 
+def _rose(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    return x > 0.5
+
+
 _VERDICTS: Mapping[str, Judge] = {
     "above": _above,
     "below": _below,
@@ -248,19 +272,21 @@ _VERDICTS: Mapping[str, Judge] = {
     "volatility": _above,
     "spread": _above,
     "anomaly": _above,
+    "band": _off,
+    "drift": _rose,
 }
 
 # -- what else is stored ----------------------------------------------------------------------------------------------
 
 
-def _witnessed(signal: Signal, facts: Facts, witness: Witness) -> list[Check]:
+def _witnessed(facts: Facts, witness: Witness) -> list[Check]:
     """The evidence beside the stored forecast row and the minute's stored score."""
     checks = []
     band, row = facts.get("band"), witness.row
     if band is not None and row is not None:
         again = {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper}
         checks.append(Check("stored band", band, again, band == again))
-    if signal.kind == "anomaly" and witness.minute_score is not None and facts.get("value") is not None:
+    if facts["feature"] == "score" and witness.minute_score is not None and facts.get("value") is not None:
         value = float(facts["value"])
         agrees = value <= witness.minute_score or _same(value, witness.minute_score)
         checks.append(Check("highest score stored for its minute", value, witness.minute_score, agrees))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from pricewatch.domain.market import Candle
-from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 
 
 class ModelStore(Protocol):
@@ -62,6 +62,14 @@ class Spreads(Protocol):
 
     async def count_spreads(self, market: int, upto: int) -> None:
         """Count the whole hours before `upto` from stored quotes, as far as that has not been done yet."""
+        ...
+
+
+class DriftSink(Protocol):
+    """Whom the engine's shell tells of markets that have left what their models knew."""
+
+    def drifted(self, drift: Drift) -> None:
+        """Never blocks. After a crash the same drift may be told again."""
         ...
 
 

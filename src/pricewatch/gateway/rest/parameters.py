@@ -36,3 +36,4 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "account": ("Only entries by or about this account.", {"type": "string", "format": "uuid"}),
 }
 REQUIRED = frozenset({"market", "symbols", "a", "b"})
+"""Of these, those that must be there; an endpoint may have them in its `optional`."""
