@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, peers, pipeline
+from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, peers, pipeline, training
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -52,6 +52,17 @@ def _pipeline(*, quick: bool, runs: int) -> list[Table]:
     return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, say=_say))]
 
 
+def _training(*, quick: bool) -> list[Table]:
+    return [
+        ("training: one refit in a warm process", training.REFIT_HEAD, training.run_refits(quick=quick)),
+        (
+            "training: the event loop while every market is refitted",
+            training.LAG_HEAD,
+            training.run_lag(quick=quick, say=_say),
+        ),
+    ]
+
+
 def _fanout(*, quick: bool) -> list[Table]:
     return [("fanout: prices to many clients, beside websockets.broadcast", fanout.HEAD, fanout.run(quick=quick))]
 
@@ -75,6 +86,7 @@ BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "feed": _feed,
     "latency": _latency,
     "pipeline": _pipeline,
+    "training": _training,
 }
 REPEATED = frozenset({"latency", "pipeline"})
 """What depends on the machine's mood: these can be run several times."""

@@ -331,6 +331,7 @@ class Assembly:
             self.settings.training,
             self.markets,
             history=store.history,
+            spreads=store.spreads,
             models=store.models,
             registry=store.registry,
             artefacts=store.artefacts,
