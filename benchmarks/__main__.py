@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, evaluation, peers, pipeline
+from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, peers, pipeline
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -52,12 +52,27 @@ def _pipeline(*, quick: bool, runs: int) -> list[Table]:
     return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, say=_say))]
 
 
+def _fanout(*, quick: bool) -> list[Table]:
+    return [("fanout: prices to many clients, beside websockets.broadcast", fanout.HEAD, fanout.run(quick=quick))]
+
+
+def _feed(*, quick: bool) -> list[Table]:
+    cuts, restarts, slow = endurance.run(quick=quick, say=_say)
+    return [
+        ("feed: connections cut at random", endurance.CUTS_HEAD, cuts),
+        ("feed: rolling restarts", endurance.RESTARTS_HEAD, restarts),
+        ("feed: beside clients that read nothing, or too little", endurance.SLOW_HEAD, slow),
+    ]
+
+
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
     "peers": _peers,
     "engine": _engine,
     "cost": _cost,
+    "fanout": _fanout,
+    "feed": _feed,
     "latency": _latency,
     "pipeline": _pipeline,
 }

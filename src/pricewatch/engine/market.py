@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
 from pricewatch.domain.time import SECOND
@@ -16,12 +17,15 @@ from pricewatch.engine.gauges.base import DECIMALS, Followed
 from pricewatch.engine.gauges.registry import GAUGES
 from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
+from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.silence import SILENCE, Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
+from pricewatch.models.bars import SCHEMAS
 from pricewatch.models.ensemble import Ensemble
 from pricewatch.rules.base import ASK, BID, MID, OUTSIDE, OVER, PRICE, QUOTED, SCORE, SPREAD, UNDER, Feature
+from pricewatch.rules.minutes import is_of_minutes
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -54,11 +58,11 @@ class MarketState:
 
     __slots__ = (
         "absences", "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held",
-        "indexes", "market", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen", "series",
-        "silences", "timers", "unarmed_seen", "unquoted", "waiting",
+        "indexes", "market", "minutes", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen",
+        "series", "silences", "timers", "unarmed_seen", "unquoted", "waiting",
     )  # fmt: skip
 
-    def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
+    def __init__(self, market: Market, ensemble: Ensemble | None, minutes: Minutes | None = None) -> None:
         self.market = market
         self.at = 0
         """Event time of the last in-order trade."""
@@ -78,6 +82,7 @@ class MarketState:
         """The last one, while some rule reads quotes."""
         self.band: Band | None = None
         self.ensemble = ensemble
+        self.minutes = minutes
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
         self.older: Bar | None = None
         """The bar before, while out-of-order trades may still come into it."""
@@ -113,7 +118,7 @@ class MarketState:
                 self.quoted.append(found)
             elif feature.name == SILENCE:
                 self.silences.append(Silence(found, self.market.id))
-            elif feature in (OVER, UNDER, OUTSIDE):
+            elif feature in (OVER, UNDER, OUTSIDE) or is_of_minutes(feature):
                 self.bands.append(found)
             elif feature.name in GAUGES:
                 self.gauges.append(Followed(GAUGES[feature.name](feature), found, after))
@@ -279,12 +284,15 @@ class MarketState:
             return []
         number = self.market.id
         saved = [] if self.ensemble is None else self.ensemble.snapshots(number, self.seen)
+        saved += [] if self.minutes is None else self.minutes.snapshots(self.seen)
         return [*saved, Snapshot(number, BARS, bars.SCHEMA, self.seen, bars.pack(self.open_bars()))]
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Take models or bars up; False when they are not usable."""
         if snapshot.model == BARS:
             usable = snapshot.schema == bars.SCHEMA and self._restore_bars(snapshot.payload)
+        elif snapshot.model in SCHEMAS:
+            usable = self.minutes is not None and self.minutes.restore(snapshot)
         else:
             usable = self.ensemble is not None and self.ensemble.restore(snapshot)
         if usable:
@@ -300,8 +308,31 @@ class MarketState:
             self.older, self.bar = (self.bar if self.bar.due_seen else None), bar
         return True
 
+    def total(self) -> float:
+        """The combined score of the last trade learned; NaN while models warm up, or without any."""
+        if self.ensemble is None or self.minutes is None:
+            return NAN
+        score, rarity = self.ensemble.total(), self.minutes.rarity
+        return rarity if rarity > 0.0 and not score >= rarity else score
+
+    def features(self) -> Features | None:
+        """What is known at the last closed minute; None before the first."""
+        return None if self.minutes is None else self.minutes.features(self.market.key, self.total())
+
+    @property
+    def failures(self) -> int:
+        """How often a model failed and was taken back to its last good state."""
+        if self.ensemble is None or self.minutes is None:
+            return 0
+        return self.ensemble.failures + self.minutes.models.failures
+
     def position(self, feature: Feature, price: float, at: int) -> float:
-        """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band."""
+        """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band.
+
+        What closed minutes give is read here as well.
+        """
+        if is_of_minutes(feature):
+            return NAN if self.minutes is None else self.minutes.number(feature, price, at)
         row = self.band.at(at) if self.band is not None else None
         if row is None:
             return NAN

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 
 
 class ModelStore(Protocol):
@@ -46,6 +46,14 @@ class ModelStore(Protocol):
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""
+        ...
+
+
+class DriftSink(Protocol):
+    """Whom the engine's shell tells of markets that have left what their models knew."""
+
+    def drifted(self, drift: Drift) -> None:
+        """Never blocks. After a crash the same drift may be told again."""
         ...
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pricewatch.rules.conditions import group, sequence
 from pricewatch.rules.conditions.above import AboveDocument
 from pricewatch.rules.conditions.anomaly import AnomalyDocument
+from pricewatch.rules.conditions.band import BandDocument
 from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
+from pricewatch.rules.conditions.drift import DriftDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.group import AndDocument, NotDocument, OrDocument
 from pricewatch.rules.conditions.outside_band import OutsideBandDocument
@@ -23,10 +25,12 @@ ConditionDocument = (
     AboveDocument
     | AndDocument
     | AnomalyDocument
+    | BandDocument
     | BelowDocument
     | ChangeDocument
     | ChannelDocument
     | CrossesDocument
+    | DriftDocument
     | ExtremeDocument
     | NotDocument
     | OrDocument
@@ -46,10 +50,12 @@ KINDS = (
     "above",
     "and",
     "anomaly",
+    "band",
     "below",
     "change",
     "channel",
     "crosses",
+    "drift",
     "extreme",
     "not",
     "or",

@@ -62,7 +62,7 @@ def _volume(columns: Columns) -> Numbers:
 _RHYTHM = Plan(half_life=48.0, horizons=(1, 6, 12, 24))
 """A level that half forgets two days of hours: the rhythm tells the hours apart, so the level may be slow."""
 _RHYTHM_STEPS = (HOUR, 5 * MINUTE, MINUTE)
-_MINUTES = Plan(half_life=3.0, horizons=(1, 5, 15, 30, 60), root=True, whole=True)
+_MINUTES = Plan(half_life=3.0, horizons=(1, 5, 15, 30, 60), by_time=True, root=True, whole=True)
 _DAYS = Plan(half_life=0.0, horizons=(6, 12, 24, 48, 72, 96, 120), sigma_half_life=72.0, whole=True, shrinks=True)
 
 KINDS: Mapping[str, Kind] = {

@@ -38,7 +38,7 @@ WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (ts, seen) > ($2, $4)
 ORDER BY ts, seen LIMIT $5;
 
 -- name: scores
-SELECT instrument_id, at, score, model, seen FROM bar_score
+SELECT instrument_id, at, score, model, seen, alarms FROM bar_score
 WHERE instrument_id = $1 AND at >= $2 AND at < $3 ORDER BY at;
 
 -- name: activations
