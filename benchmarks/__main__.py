@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, evaluation, peers, pipeline
+from benchmarks import captures, cost, decoding, evaluation, models, peers, pipeline
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -39,6 +39,10 @@ def _engine(*, quick: bool) -> list[Table]:
     ]
 
 
+def _models(*, quick: bool) -> list[Table]:
+    return [("models: what a row, a minute and a market cost", models.HEAD, models.run(quick=quick))]
+
+
 def _cost(*, quick: bool) -> list[Table]:
     return [("cost: CPU by stage", cost.HEAD, cost.run(quick=quick, say=_say))]
 
@@ -57,6 +61,7 @@ BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "frames": _frames,
     "peers": _peers,
     "engine": _engine,
+    "models": _models,
     "cost": _cost,
     "latency": _latency,
     "pipeline": _pipeline,
