@@ -19,11 +19,15 @@ from pricewatch.rules.base import PRICE, Condition, Feature
 from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
+from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
+from pricewatch.rules.conditions.macd import Macd
+from pricewatch.rules.conditions.moving_average import MovingAverage
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.rsi import Rsi
 from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
@@ -46,6 +50,11 @@ CONDITIONS: list[Condition] = [
     Crosses(2.0, 1.0, up=True),
     Crosses(2.0, 3.0, up=False),
     Stale(0.0, 0.0, MINUTE),
+    MovingAverage(0.0, -0.5, up=True, mean="sma", spec=(MINUTE, 2, 3)),
+    Macd(0.0, 0.5, up=False, spec=(MINUTE, 2, 3, 2)),
+    Rsi(2.0, 1.0, up=True, spec=(MINUTE, 3)),
+    Rsi(2.0, 3.0, up=False, spec=(MINUTE, 3)),
+    Bollinger(2.0, 1.5, spec=(MINUTE, 3), side="either"),
     Change(2.0, 1.0, MINUTE, "up"),
     Change(2.0, 1.0, MINUTE, "down"),
     Change(2.0, 1.0, MINUTE, "either"),

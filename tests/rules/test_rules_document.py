@@ -13,13 +13,18 @@ from pricewatch.domain.market import Market
 from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
+from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.group import Or
+from pricewatch.rules.conditions.macd import Macd
+from pricewatch.rules.conditions.moving_average import MovingAverage
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.rsi import Rsi
 from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -138,6 +143,33 @@ def test_a_whole_policy() -> None:
         channels=("email",),
         mail_on_clear=True,
     )
+
+
+@pytest.mark.parametrize(
+    ("when", "condition"),
+    [
+        (
+            {"type": "moving_average", "direction": "up"},
+            MovingAverage(0.0, -0.01, up=True, mean="ema", spec=(MINUTE, 9, 21)),
+        ),
+        ({"type": "macd", "direction": "down", "bar": "1h"}, Macd(0.0, 0.002, up=False, spec=(60 * MINUTE, 12, 26, 9))),
+        ({"type": "rsi", "level": "70", "direction": "above"}, Rsi(70.0, 66.5, up=True, spec=(MINUTE, 14))),
+        ({"type": "rsi", "level": 30, "direction": "below"}, Rsi(30.0, 31.5, up=False, spec=(MINUTE, 14))),
+        ({"type": "bollinger", "side": "upper"}, Bollinger(2.0, 1.8, spec=(MINUTE, 20), side="upper")),
+        ({"type": "stale", "after": "1m"}, Stale(0.0, 0.0, MINUTE)),
+        ({"type": "above", "level": 1, "source": "mid"}, Above(1.0, 0.999, "mid")),
+    ],
+)
+def test_further_conditions(when: object, condition: object) -> None:
+    assert parse(written(when)).when == condition
+
+
+def test_bars_of_a_policy_are_the_indicators_unless_told() -> None:
+    macd = {"type": "macd", "direction": "up", "bar": "4h"}
+    assert parse(written(macd, {"evaluate": "close"})).policy.every == 240 * MINUTE
+    assert parse(written(macd, {"evaluate": "bar", "bar": "5m"})).policy.once_per == 5 * MINUTE
+    assert parse(written(policy={"evaluate": "close"})).policy.every == MINUTE
+    assert parse(written({"type": "macd", "direction": "up"}, {"hysteresis": "0.5%"})).when.clear == -0.5
 
 
 def test_the_life_of_a_rule() -> None:
@@ -336,6 +368,23 @@ def test_which_markets_a_rule_watches() -> None:
         (written(policy={"nodata": {"after": "1h", "then": "panic"}}), "$.policy.nodata.then"),
         (written(policy={"nodata": {}}), "$.policy.nodata"),
         (written({"type": "stale", "after": "10ms"}), "$.when.after"),
+        (written({"type": "moving_average"}), "$.when"),
+        (written({"type": "moving_average", "direction": "up", "fast": 21, "slow": 21}), "$.when.slow"),
+        (written({"type": "moving_average", "direction": "up", "fast": 1}), "$.when.fast"),
+        (written({"type": "moving_average", "direction": "up", "slow": 501}), "$.when.slow"),
+        (written({"type": "moving_average", "direction": "up", "bar": "2m"}), "$.when.bar"),
+        (written({"type": "moving_average", "direction": "up"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "macd", "direction": "up", "fast": 30}), "$.when.slow"),
+        (written({"type": "macd", "direction": "up"}, {"fire_on_arming": True}), "$.policy.fire_on_arming"),
+        (written({"type": "rsi", "level": 100, "direction": "above"}), "$.when.level"),
+        (written({"type": "rsi", "level": 0, "direction": "above"}), "$.when.level"),
+        (written({"type": "rsi", "level": 30, "direction": "below"}, {"clear": 29}), "$.policy.clear"),
+        (written({"type": "rsi", "level": 30, "direction": "below", "bar": "1w"}), "$.when.bar"),
+        (written({"type": "bollinger", "deviations": 0}), "$.when.deviations"),
+        (written({"type": "bollinger", "bar": ""}), "$.when.bar"),
+        (written(policy={"evaluate": "sometimes"}), "$.policy.evaluate"),
+        (written(policy={"bar": "1m"}), "$.policy.bar"),
+        (written(policy={"evaluate": "close", "bar": "7m"}), "$.policy.bar"),
         (written({"type": "stale", "after": "25h"}), "$.when.after"),
         (written({"type": "stale", "after": "1m"}, {"clear": 1}), "$.policy.clear"),
         (written({"type": "above", "level": 1, "source": "last"}), "$.when.source"),

@@ -12,6 +12,7 @@ from pricewatch.domain.model import BarScore, Forecast, Snapshot
 from pricewatch.domain.rule import RuleCommand, RuleState
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
+from pricewatch.engine.closing import Closing
 from pricewatch.engine.evidence import Cause
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.judge import Judge
@@ -49,7 +50,7 @@ class Engine:
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._due: Agenda[Instance | Bar | Alarm | Silence] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Instance | Bar | Alarm | Silence | Closing] = Agenda(attrgetter("due_seen"))
         self._roster = Roster(self._markets, self._due, self._note)
         self._judge = Judge(self._due, self._note, self._grace, self._model)
 
@@ -125,7 +126,7 @@ class Engine:
         else:
             market.park(seen)
             market.sample(trade, score)
-            self._time_silences(market)
+            self._set_times(market)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """The next quote in the order: time passes, and rules on quotes are judged once the market has traded.
@@ -161,6 +162,8 @@ class Engine:
                 self._fall_silent(market, due, place, by_order=True, judge=judge)
             elif market.held:
                 market.waiting.append(due)
+            elif isinstance(due, Closing):
+                self._end_bars(market, due, place, judge=judge)
             elif not math.isnan(market.price.x):  # else it waits for the first trade
                 self._judge.fire(market, due, market.price.x, place)
 
@@ -244,8 +247,8 @@ class Engine:
         self, market: MarketState, trade: Trade, seen: int, score: float, *, late: bool, replay: bool
     ) -> None:
         touched = market.sample(trade, score)
-        if market.silences:
-            self._time_silences(market)
+        if market.silences or market.closings:
+            self._set_times(market)
         if seen > market.arm_seen:
             touched.extend(market.take_fresh(seen))
         if touched:
@@ -289,16 +292,34 @@ class Engine:
 
     # Timers and minutes
 
-    def _time_silences(self, market: MarketState) -> None:
+    def _set_times(self, market: MarketState) -> None:
+        """After an in-order trade: what has no time yet gets one."""
+        for closing in market.closings.values():
+            if not closing.due_at:
+                closing.open(market.at, market.seen, self._grace)
+                market.set_timer(closing, self._due)
         for silence in market.silences:
             if not silence.due_at:
                 silence.put_off(market.at, market.seen, self._grace)
-                self._set_silence(market, silence)
+                market.set_timer(silence, self._due)
 
-    def _set_silence(self, market: MarketState, silence: Silence) -> None:
-        market.timers.add(silence.due_at, b"", silence)
-        self._due.add(silence.due_seen, b"", silence)
-        market.due_at = min(market.due_at, silence.due_at)
+    def _end_bars(
+        self,
+        market: MarketState,
+        closing: Closing,
+        place: int,
+        *,
+        judge: bool,
+        late: bool = False,
+        replay: bool = False,
+    ) -> None:
+        end = closing.due_at
+        if not judge:
+            market.park_closed(closing, place)
+        elif touched := market.close(closing, place):
+            price = market.price.x
+            cause = Cause(f"bar:{end}", end, place, place, price, sample=True, late=late, replay=replay)
+            self._judge.all(market, touched, cause)
 
     def _fall_silent(
         self, market: MarketState, silence: Silence, place: int, *, by_order: bool, judge: bool, late: bool = False
@@ -308,7 +329,7 @@ class Engine:
         still = market.at + silence.span <= due
         if not still or (by_order and market.seen + silence.span + self._grace > silence.due_seen):
             silence.put_off(market.at, market.seen, self._grace)
-            self._set_silence(market, silence)
+            market.set_timer(silence, self._due)
             return
         silence.due_at = silence.due_seen = 0
         touched = market.fall_silent(silence.index)
@@ -325,6 +346,8 @@ class Engine:
         while (due := market.timers.pop(trade.at)) is not None:
             if isinstance(due, Silence):
                 self._fall_silent(market, due, seen, by_order=False, judge=evaluate, late=late)
+            elif isinstance(due, Closing):
+                self._end_bars(market, due, seen, judge=evaluate, late=late, replay=replay)
             else:
                 self._judge.fire(market, due, price, seen, late=late, replay=replay)
         if market.older is not None and trade.at >= market.older.end + self._grace:

@@ -44,6 +44,11 @@ class Sleeper:
         """Whether it has seen a sample."""
 
     @property
+    def every(self) -> int:
+        """The span of the bars at whose ends alone it looks; 0 for at every trade."""
+        return self.standing.active.rule.policy.every
+
+    @property
     def is_pending(self) -> bool:
         """Whether it must know when its number becomes unknown."""
         return False

@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import msgspec
+
 from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
 from pricewatch.domain.signal import Direction
 from pricewatch.engine.evidence import notice
@@ -15,7 +17,7 @@ from pricewatch.engine.market import MarketState
 from pricewatch.engine.silence import SILENCE, Absence
 from pricewatch.engine.state import ActiveRule, Alarm, Standing, Transition
 from pricewatch.engine.timers import Agenda
-from pricewatch.rules.base import Feature
+from pricewatch.rules.base import Condition, Feature
 from pricewatch.rules.composite import Composite
 from pricewatch.rules.lifecycle import ARMED, NEW, rest
 
@@ -122,7 +124,8 @@ class Roster:
         active = standing.active
         when, after = active.rule.when, active.effective_seen
         group = GroupIndex(when, parts) if isinstance(when, Composite) else None
-        index = market.index(when.needs(), after) if group is None else group
+        every = active.rule.policy.every
+        index = market.index(_read(when, every), after) if group is None else group
         instance = Instance(standing, active.id.bytes, market.market.id, index, state)
         policy = active.rule.policy
         if policy.silence:
@@ -130,7 +133,7 @@ class Roster:
         if group is not None:
             market.roots.add(instance)
             group.probes = tuple(
-                Probe(instance, group, place, leaf, market.index(leaf.needs(), after))
+                Probe(instance, group, place, leaf, market.index(_read(leaf, every), after))
                 for place, leaf in enumerate(group.when.leaves())
             )
         if standing.hold is not None:
@@ -259,6 +262,11 @@ class Roster:
     def _void(self, standing: Standing, alarm: Alarm) -> None:
         standing.alarms.remove(alarm)
         alarm.due_seen = 0
+
+
+def _read(condition: Condition, every: int) -> Feature:
+    """The number it reads: at every trade, or where bars end."""
+    return msgspec.structs.replace(condition.needs(), every=every)
 
 
 def sleepers(instance: Instance, market: MarketState) -> tuple[Sleeper, ...]:

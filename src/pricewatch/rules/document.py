@@ -11,6 +11,7 @@ import msgspec
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Market
+from pricewatch.domain.time import MINUTE
 from pricewatch.rules.base import Condition
 from pricewatch.rules.composite import check_size
 from pricewatch.rules.numbers import shown
@@ -104,7 +105,9 @@ def _checked(raw: RuleDocument) -> Rule:
     venues = None if raw.venues == "any" else _names(raw.venues, "$.venues", VENUE, "write for example 'coinbase'")
     check_size(raw.when)
     when: Condition = raw.when.build(back(raw.policy, percents=raw.when.percents))
-    return Rule(raw.title, symbols, venues, when, build(raw.policy, emits_clear=when.emits_clear))
+    own_bar, *_ = when.needs().spec or (MINUTE,)
+    policy = build(raw.policy, emits_clear=when.emits_clear, own_bar=own_bar)
+    return Rule(raw.title, symbols, venues, when, policy)
 
 
 def _names(names: list[str] | str, field: str, pattern: re.Pattern[str], fix: str) -> tuple[str, ...]:
