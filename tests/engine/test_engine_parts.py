@@ -23,7 +23,9 @@ from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.divergence import Divergence
 from pricewatch.rules.conditions.extreme import NewExtreme
+from pricewatch.rules.conditions.group import And
 from pricewatch.rules.conditions.macd import Macd
 from pricewatch.rules.conditions.moving_average import MovingAverage
 from pricewatch.rules.conditions.outside_band import OutsideBand
@@ -36,6 +38,7 @@ from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import Rule
 from pricewatch.rules.lifecycle import ARMED, Moment, Verdict, step
 from pricewatch.rules.policy import Policy
+from pricewatch.rules.quorum import agree
 
 MINUTE = 60_000_000
 FIRING = RuleState(phase=Phase.FIRING, armed=True)
@@ -50,6 +53,9 @@ CONDITIONS: list[Condition] = [
     Crosses(2.0, 1.0, up=True),
     Crosses(2.0, 3.0, up=False),
     Stale(0.0, 0.0, MINUTE),
+    Divergence(2.0, 1.0),
+    agree(Above(2.0, 1.0), 2),
+    And((Above(2.0, 1.0), Below(2.0, 3.0))),
     MovingAverage(0.0, -0.5, up=True, mean="sma", spec=(MINUTE, 2, 3)),
     Macd(0.0, 0.5, up=False, spec=(MINUTE, 2, 3, 2)),
     Rsi(2.0, 1.0, up=True, spec=(MINUTE, 3)),
@@ -93,7 +99,7 @@ def test_the_unknown_decides_nothing(when: Condition) -> None:
     assert when.needs().name
     assert isinstance(when.level, float)
     assert isinstance(when.clear, float)
-    assert when.evidence()
+    assert isinstance(when.evidence(), dict)
 
 
 def instance(number: int, when: Condition, index: LevelIndex, state: RuleState = ARMED) -> Instance:

@@ -164,6 +164,19 @@ def test_further_conditions(when: object, condition: object) -> None:
     assert parse(written(when)).when == condition
 
 
+def test_several_venues_may_have_to_agree() -> None:
+    rule = parse(written(venues={"at_least": 2, "of": ["kraken", "coinbase"]}))
+    assert (rule.spans, rule.venues, rule.when.kind, rule.when.level) == (True, ("kraken", "coinbase"), "above", 1.5)
+    assert parse(written(venues={"at_least": 3})).venues is None
+    group = {"type": "and", "of": [ABOVE, {"type": "spread", "percent": 1}]}
+    assert parse(written(group, venues={"at_least": 2})).when.evidence() == {"at_least": 2}
+    event = parse(written({"type": "crosses", "level": 1, "direction": "up"}, venues={"at_least": 2}))
+    assert not event.policy.clear_signal
+    apart = parse(written({"type": "divergence", "percent": 1}, venues=["kraken", "coinbase"]))
+    assert (apart.spans, apart.when.needs().name) == (True, "divergence/coinbase/kraken")
+    assert not parse(written()).spans
+
+
 def test_bars_of_a_policy_are_the_indicators_unless_told() -> None:
     macd = {"type": "macd", "direction": "up", "bar": "4h"}
     assert parse(written(macd, {"evaluate": "close"})).policy.every == 240 * MINUTE
@@ -368,6 +381,17 @@ def test_which_markets_a_rule_watches() -> None:
         (written(policy={"nodata": {"after": "1h", "then": "panic"}}), "$.policy.nodata.then"),
         (written(policy={"nodata": {}}), "$.policy.nodata"),
         (written({"type": "stale", "after": "10ms"}), "$.when.after"),
+        (written({"type": "divergence", "percent": 0}), "$.when.percent"),
+        (written({"type": "divergence", "percent": 1}, venues=["kraken"]), "$.venues"),
+        (written({"type": "divergence", "percent": 1}, venues={"at_least": 2}), "$.venues"),
+        (written({"type": "not", "of": {"type": "divergence", "percent": 1}}), "$.when"),
+        (written(venues={"at_least": 1}), "$.venues.at_least"),
+        (written(venues={"at_least": 51}), "$.venues.at_least"),
+        (written(venues={"at_least": 3, "of": ["kraken", "coinbase", "kraken"]}), "$.venues.at_least"),
+        (written(venues={"at_least": 2, "of": ["kraken", "Coinbase"]}), "$.venues.of[1]"),
+        (written(venues={"of": ["kraken"]}), "$.venues"),
+        (written(venues={"at_least": 2, "off": []}), "$.venues"),
+        (written(policy={"evaluate": "close"}, venues={"at_least": 2}), "$.policy.evaluate"),
         (written({"type": "moving_average"}), "$.when"),
         (written({"type": "moving_average", "direction": "up", "fast": 21, "slow": 21}), "$.when.slow"),
         (written({"type": "moving_average", "direction": "up", "fast": 1}), "$.when.fast"),

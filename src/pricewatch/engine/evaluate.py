@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Mapping
 from operator import attrgetter
 
+import msgspec
+
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import BarScore, Forecast, Snapshot
 from pricewatch.domain.rule import RuleCommand, RuleState
@@ -20,8 +22,10 @@ from pricewatch.engine.market import MarketState
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
+from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule, Alarm, Transition
 from pricewatch.engine.timers import Agenda
+from pricewatch.engine.times import Times
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
@@ -53,6 +57,7 @@ class Engine:
         self._due: Agenda[Instance | Bar | Alarm | Silence | Closing] = Agenda(attrgetter("due_seen"))
         self._roster = Roster(self._markets, self._due, self._note)
         self._judge = Judge(self._due, self._note, self._grace, self._model)
+        self._times = Times(self._due, self._judge, self._grace, self._close)
 
     # Rules and markets
 
@@ -110,11 +115,10 @@ class Engine:
             return
         at, price = trade.at, trade.price
         if at < market.at:
-            if market.at - at <= self._grace:
-                self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
+            self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
             return
-        if at >= market.due_at:
-            self._settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
+        if at >= market.due_at or market.span is not None:
+            self._times.settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
         market.at = at
         market.seen = seen
         score = self._learn(market, trade, seen)
@@ -126,7 +130,9 @@ class Engine:
         else:
             market.park(seen)
             market.sample(trade, score)
-            self._set_times(market)
+            self._times.set(market)
+        if market.span is not None:
+            self._judge_span(market.span, trade, seen, evaluate=evaluate, late=late, replay=replay)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """The next quote in the order: time passes, and rules on quotes are judged once the market has traded.
@@ -143,7 +149,7 @@ class Engine:
         if touched:
             at = max(market.at, quote.at)
             cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
-            self._judge.all(market, touched, cause)
+            self._judge.whole(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
@@ -155,15 +161,15 @@ class Engine:
             if isinstance(due, Alarm):
                 self._roster.ring(due, place)
                 continue
-            market = self._markets[due.market]
+            market = self._roster.home(due.market)
             if isinstance(due, Bar):
                 self._close(due, place)
             elif isinstance(due, Silence):
-                self._fall_silent(market, due, place, by_order=True, judge=judge)
+                self._times.fall_silent(market, due, place, by_order=True, judge=judge)
             elif market.held:
                 market.waiting.append(due)
             elif isinstance(due, Closing):
-                self._end_bars(market, due, place, judge=judge)
+                self._times.end_bars(market, due, place, judge=judge)
             elif not math.isnan(market.price.x):  # else it waits for the first trade
                 self._judge.fire(market, due, market.price.x, place)
 
@@ -211,7 +217,8 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        features = {feature for market in self._markets.values() for feature in market.indexes}
+        followed = (*self._markets.values(), *self._roster.spans)
+        features = {feature for market in followed for feature in market.indexes}
         spans = [feature.reach for feature in features if feature.name != SILENCE]  # of that the last trade is enough
         return max([2 * MINUTE, *spans]) + self._grace
 
@@ -248,16 +255,35 @@ class Engine:
     ) -> None:
         touched = market.sample(trade, score)
         if market.silences or market.closings:
-            self._set_times(market)
+            self._times.set(market)
         if seen > market.arm_seen:
             touched.extend(market.take_fresh(seen))
         if touched:
             self._judge.all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
 
+    def _judge_span(
+        self, span: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
+    ) -> None:
+        if not evaluate:
+            span.park(seen)
+        touched = span.numbers() if isinstance(span, Span) else []
+        if span.silences or span.closings:
+            self._times.set(span)
+        if not evaluate:
+            return
+        if seen > span.arm_seen:
+            touched.extend(span.take_fresh(seen))
+        if touched:
+            cause = _cause(trade, span.at, seen, late=late, replay=replay)
+            venue = self._markets[trade.market].market.venue
+            self._judge.all(span, touched, msgspec.structs.replace(cause, text=f"trade:{venue}:{trade.key}"))
+
     def _out_of_order(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
     ) -> None:
         """Within the grace: into its bar, and judged by level conditions at the market's time."""
+        if market.at - trade.at > self._grace:
+            return
         market.seen = seen
         market.late(trade)
         if seen > market.model_seen:
@@ -269,7 +295,7 @@ class Engine:
         touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         touched.extend(market.take_armed(market.price, suspect=False))
-        self._judge.all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.whole(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -285,75 +311,12 @@ class Engine:
                 wanted.append(instance)
             else:
                 market.price.place(instance)
-        self._judge.all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.whole(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _note(self, transition: Transition) -> None:
         self.transitions.append(transition)
 
     # Timers and minutes
-
-    def _set_times(self, market: MarketState) -> None:
-        """After an in-order trade: what has no time yet gets one."""
-        for closing in market.closings.values():
-            if not closing.due_at:
-                closing.open(market.at, market.seen, self._grace)
-                market.set_timer(closing, self._due)
-        for silence in market.silences:
-            if not silence.due_at:
-                silence.put_off(market.at, market.seen, self._grace)
-                market.set_timer(silence, self._due)
-
-    def _end_bars(
-        self,
-        market: MarketState,
-        closing: Closing,
-        place: int,
-        *,
-        judge: bool,
-        late: bool = False,
-        replay: bool = False,
-    ) -> None:
-        end = closing.due_at
-        if not judge:
-            market.park_closed(closing, place)
-        elif touched := market.close(closing, place):
-            price = market.price.x
-            cause = Cause(f"bar:{end}", end, place, place, price, sample=True, late=late, replay=replay)
-            self._judge.all(market, touched, cause)
-
-    def _fall_silent(
-        self, market: MarketState, silence: Silence, place: int, *, by_order: bool, judge: bool, late: bool = False
-    ) -> None:
-        """Unless trades have come meanwhile: then it is put off."""
-        due = silence.due_at
-        still = market.at + silence.span <= due
-        if not still or (by_order and market.seen + silence.span + self._grace > silence.due_seen):
-            silence.put_off(market.at, market.seen, self._grace)
-            market.set_timer(silence, self._due)
-            return
-        silence.due_at = silence.due_seen = 0
-        touched = market.fall_silent(silence.index)
-        if judge and touched:
-            cause = Cause(f"timer:{due}", due, place, place, market.price.x, sample=True, late=late)
-            self._judge.all(market, touched, cause)
-
-    def _settle(
-        self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
-    ) -> None:
-        """Everything due at the trade's event time, before the trade itself."""
-        price = trade.price if math.isnan(market.price.x) else market.price.x
-        late = late or bool(trade.flags & _LATE)
-        while (due := market.timers.pop(trade.at)) is not None:
-            if isinstance(due, Silence):
-                self._fall_silent(market, due, seen, by_order=False, judge=evaluate, late=late)
-            elif isinstance(due, Closing):
-                self._end_bars(market, due, seen, judge=evaluate, late=late, replay=replay)
-            else:
-                self._judge.fire(market, due, price, seen, late=late, replay=replay)
-        if market.older is not None and trade.at >= market.older.end + self._grace:
-            self._close(market.older, seen)
-            market.older = None
-        market.note_due(self._grace)
 
     def _open_bar(self, market: MarketState, trade: Trade, seen: int) -> Bar:
         start = trade.at - trade.at % MINUTE

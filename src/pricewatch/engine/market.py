@@ -58,7 +58,7 @@ class MarketState(Numbers):
 
     __slots__ = (
         "absences", "arm_seen", "at", "band", "bar", "due_at", "ensemble", "fresh", "held", "market", "older", "roots",
-        "seen", "timers", "unarmed_seen", "unclosed", "unquoted", "waiting",
+        "seen", "span", "timers", "unarmed_seen", "unclosed", "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
@@ -78,6 +78,8 @@ class MarketState(Numbers):
         """Rules on quotes to be judged at the next quote in any case."""
         self.unclosed: dict[Sleeper, None] = {}
         """Rules to be judged at the next end of their bars in any case."""
+        self.span: MarketState | None = None
+        """Its symbol on all venues, while some rule looks at that."""
         self.absences: dict[Instance, Absence] = {}
         """Rules to which silence means something by their policy."""
         self.roots: set[Instance] = set()

@@ -68,9 +68,15 @@ PRICES = (PRICE, MID, BID, ASK)
 class Condition(Protocol):
     """A parsed condition. An unknown number is NaN: it neither begins, holds nor clears."""
 
-    kind: ClassVar[str]
-    emits_clear: ClassVar[bool]
-    """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
+    @property
+    def kind(self) -> str:
+        """What `when.type` says."""
+        ...
+
+    @property
+    def emits_clear(self) -> bool:
+        """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
+        ...
 
     @property
     def level(self) -> float:

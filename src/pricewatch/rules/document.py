@@ -13,10 +13,12 @@ from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Market
 from pricewatch.domain.time import MINUTE
 from pricewatch.rules.base import Condition
-from pricewatch.rules.composite import check_size
+from pricewatch.rules.composite import Composite, check_size
+from pricewatch.rules.conditions.divergence import Divergence
 from pricewatch.rules.numbers import shown
 from pricewatch.rules.policy import NodataDocument, Policy, PolicyDocument, back, build
 from pricewatch.rules.quiet import QuietDocument
+from pricewatch.rules.quorum import Quorum, QuorumDocument, agree
 from pricewatch.rules.registry import KINDS, ConditionDocument
 
 LARGEST_DOCUMENT = 65_536
@@ -27,6 +29,7 @@ VENUE = re.compile(r"[a-z0-9_-]{1,32}")
 _OBJECTS: dict[str, type[msgspec.Struct]] = {
     "$.policy": PolicyDocument,
     "$.policy.quiet": QuietDocument,
+    "$.venues": QuorumDocument,
     "$.policy.nodata": NodataDocument,
 }
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
@@ -43,7 +46,10 @@ class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         Names | Literal["*"], msgspec.Meta(description="Canonical symbols such as 'BTC-USD', or '*' for all.")
     ]
     venues: Annotated[
-        Names | Literal["any"], msgspec.Meta(description="Venues by name, or 'any': each market on its own.")
+        Names | Literal["any"] | QuorumDocument,
+        msgspec.Meta(
+            description="Venues by name, or 'any': each market on its own; or how many of them must agree on a symbol."
+        ),
     ] = "any"
     when: ConditionDocument
     policy: PolicyDocument = PolicyDocument()
@@ -59,6 +65,11 @@ class Rule(msgspec.Struct, frozen=True):
     """None for every venue."""
     when: Condition
     policy: Policy
+
+    @property
+    def spans(self) -> bool:
+        """Whether it has one state a symbol, over all venues that match, instead of one a market."""
+        return isinstance(self.when, Quorum | Divergence)
 
     def judges_as(self, other: Rule) -> bool:
         """Whether both make the same signals of the same trades, but for title, severity and who is told."""
@@ -102,12 +113,38 @@ def _checked(raw: RuleDocument) -> Rule:
     if not raw.title.strip() or not raw.title.isprintable():
         raise Invalid("$.title", f"{shown(raw.title)} must be one line of visible text")
     symbols = None if raw.symbols == "*" else _names(raw.symbols, "$.symbols", SYMBOL, "write for example 'BTC-USD'")
-    venues = None if raw.venues == "any" else _names(raw.venues, "$.venues", VENUE, "write for example 'coinbase'")
+    venues = _venues(raw.venues)
     check_size(raw.when)
     when: Condition = raw.when.build(back(raw.policy, percents=raw.when.percents))
+    when = _spanning(when, raw, venues)
     own_bar, *_ = when.needs().spec or (MINUTE,)
     policy = build(raw.policy, emits_clear=when.emits_clear, own_bar=own_bar)
     return Rule(raw.title, symbols, venues, when, policy)
+
+
+def _venues(written: list[str] | str | QuorumDocument) -> tuple[str, ...] | None:
+    field = "$.venues"
+    if isinstance(written, QuorumDocument):
+        written.check()
+        written, field = written.of, "$.venues.of"
+    return None if written == "any" else _names(written, field, VENUE, "write for example 'coinbase'")
+
+
+def _spanning(when: Condition, raw: RuleDocument, venues: tuple[str, ...] | None) -> Condition:
+    """The condition as it is asked of several venues, where it is."""
+    if isinstance(when, Composite) and any(isinstance(leaf, Divergence) for leaf in when.leaves()):
+        raise Invalid("$.when", "'divergence' is about all venues and no member of a group; make it a rule of its own")
+    if isinstance(raw.venues, QuorumDocument):
+        if isinstance(when, Divergence):
+            raise Invalid("$.venues", "'divergence' is about all venues; name them in a list, or write 'any'")
+        if raw.policy.evaluate == "close":
+            raise Invalid("$.policy.evaluate", "'close', but venues that must agree are looked at with every trade")
+        return agree(when, raw.venues.at_least)
+    if isinstance(when, Divergence):
+        if venues is not None and len(venues) < 2:
+            raise Invalid("$.venues", "one venue cannot diverge; name at least two, or write 'any'")
+        return msgspec.structs.replace(when, venues=tuple(sorted(venues or ())))
+    return when
 
 
 def _names(names: list[str] | str, field: str, pattern: re.Pattern[str], fix: str) -> tuple[str, ...]:

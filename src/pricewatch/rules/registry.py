@@ -10,6 +10,7 @@ from pricewatch.rules.conditions.bollinger import BollingerDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
+from pricewatch.rules.conditions.divergence import DivergenceDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.group import AndDocument, NotDocument, OrDocument
 from pricewatch.rules.conditions.macd import MacdDocument
@@ -32,6 +33,7 @@ ConditionDocument = (
     | ChangeDocument
     | ChannelDocument
     | CrossesDocument
+    | DivergenceDocument
     | ExtremeDocument
     | MacdDocument
     | MovingAverageDocument
@@ -59,6 +61,7 @@ KINDS = (
     "change",
     "channel",
     "crosses",
+    "divergence",
     "extreme",
     "macd",
     "moving_average",
