@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.machine import median
 from pricewatch.app.clock import SystemClock
+from pricewatch.domain.consumer import Filter
 from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.hub import Hub, encode_signal
@@ -78,9 +79,19 @@ class Crowd:
         outlet = Outlet(nothing, transport, messages=256, size=1 << 20, stall_timeout=30)
         limits = Limits(65_536, 20, 100, 1_000, 256, 1 << 20, 5, 0.1)
         session = Session(_ACCOUNT, board=board, limits=limits, strikes=20, document=encode_signal, now=0)
-        signals = session.feeds["signals"] = Signals(frozenset({"*"}), None)
+        signals = session.feeds["signals"] = Signals(Filter(), None)
         signals.phase, signals.epoch = Phase.LIVE, 1
-        return Link(session, outlet, nothing, board=hub, log=nothing, settings=settings, group=nothing)
+        return Link(
+            session,
+            outlet,
+            nothing,
+            board=hub,
+            log=nothing,
+            consumers=nothing,
+            clock=nothing,
+            settings=settings,
+            group=nothing,
+        )
 
     def _read(self, clients: list[socket.socket]) -> None:
         with selectors.DefaultSelector() as waiting:

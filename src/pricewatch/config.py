@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from pricewatch.backtest.settings import PreviewSettings
+from pricewatch.blobs.settings import BlobSettings
 from pricewatch.bus.settings import BusSettings
 from pricewatch.delivery.settings import DeliverySettings
 from pricewatch.domain.errors import ConfigError
@@ -60,8 +62,10 @@ class Settings(BaseSettings):
     ingest: IngestSettings = Field(default_factory=IngestSettings, description="Venue connections.")
     engine: EngineSettings = Field(default_factory=EngineSettings, description="Rule evaluation and online models.")
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings, description="Order, commit, recovery.")
+    blobs: BlobSettings = Field(default_factory=BlobSettings, description="Model artefacts, signed.")
     training: TrainingSettings = Field(default_factory=TrainingSettings, description="Prophet baselines.")
     delivery: DeliverySettings = Field(default_factory=DeliverySettings, description="Mail and other channels.")
+    preview: PreviewSettings = Field(default_factory=PreviewSettings, description="Rules over the past.")
     gateway: GatewaySettings = Field(default_factory=GatewaySettings, description="REST, WebSocket feed, live page.")
 
     @classmethod

@@ -164,3 +164,12 @@ def test_shifted_and_rescaled_copies_score_the_same(shared: Path, tmp_path: Path
 def _alarms(rows: list[corpus.Row]) -> set[int]:
     detector = RowDetector()
     return {number for number, row in enumerate(rows) if detector.step(row.at, row.value) > 0}
+
+
+def test_the_threshold_may_come_from_the_other_half(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, page = folder / "out", folder / "page.html"
+    command = ["evaluate", "nab", str(folder), "--out", str(out), "--workers", "1"]
+    assert execute([*command, "--tune-on", "even"]) == 4
+    assert "both halves" in capsys.readouterr().err
+    assert execute([*command, "--report", str(page)]) == 0
+    assert "data:image/png;base64," in page.read_text()

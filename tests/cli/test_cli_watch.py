@@ -35,5 +35,10 @@ def test_a_snapshot_shows_recent_signals_once() -> None:
     assert shown(live, snapshot, snapshot).count("High") == 2
 
 
+def test_a_blind_market_is_told() -> None:
+    beat: dict[str, object] = {"type": "heartbeat", "feeds": {"kraken:BTC-USD": {"age": 99, "state": "blind"}}}
+    assert "blind" in shown({"type": "ticker", "channel": "ticker", "data": [TICKER]}, beat)
+
+
 def test_a_lost_connection_is_told() -> None:
     assert "BLIND: gone" in shown({"type": "lost", "reason": "gone"})

@@ -14,6 +14,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from pricewatch.client.feed import Feed
+from pricewatch.client.options import Options
 from pricewatch.domain.errors import Refused
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -39,10 +40,9 @@ async def take(feed: Feed, count: int) -> list[dict[str, Any]]:
     raise AssertionError
 
 
-def quick(url: str, **how: Any) -> Feed:
-    feed = Feed(url, "key", **how)
-    feed.pause_first = 0.001
-    return feed
+def quick(url: str, *, forgive_after: float = 5.0, **how: Any) -> Feed:
+    options = Options(pause_first=0.001, pause_cap=0.016, forgive_after=forgive_after)
+    return Feed(url, "key", options=options, **how)
 
 
 async def test_it_resumes_after_the_last_signal_it_has_handed_out() -> None:
@@ -125,11 +125,41 @@ async def test_a_server_that_hangs_up_at_once_is_not_hammered() -> None:
         await socket.close(4008)
 
     async with server(handle) as url:
-        feed = quick(url)
-        feed.pause_cap = 0.016
-        frames = await take(feed, 40)
+        frames = await take(quick(url), 40)
         waits = [frame["retry_in"] for frame in frames if frame["type"] == "lost"]
         assert max(waits) > 0.002  # it grows though every connection brought a frame
-        feed.forgive_after = 0.0
-        frames = await take(feed, 20)
+        frames = await take(quick(url, forgive_after=0.0), 20)
         assert max(frame["retry_in"] for frame in frames if frame["type"] == "lost") <= 0.001
+
+
+async def test_each_feed_resumes_at_its_own_place() -> None:
+    asked: list[dict[str, Any]] = []
+
+    async def handle(socket: ServerConnection) -> None:
+        asked.extend([json.loads(await socket.recv())["params"] for _ in range(2)])
+        await socket.send('{"type":"signal","channel":"signals","epoch":7,"seq":3,"data":{}}')
+        await socket.send('{"type":"signal","channel":"system","epoch":1,"seq":9,"data":{}}')
+        await socket.close()
+
+    async with server(handle) as url:
+        await take(quick(url, channels=["signals", "system"]), 6)
+    assert [one.get("after") for one in asked[2:4]] == [{"epoch": 7, "seq": 3}, {"epoch": 1, "seq": 9}]
+
+
+async def test_it_comes_back_when_the_server_said() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.send('{"type":"welcome","limits":{"heartbeat_seconds":0.1}}')
+        await socket.send('{"type":"going_away","reconnect_after":0.25}')
+        await socket.close(1001)
+
+    async with server(handle) as url:
+        assert (await take(quick(url), 3))[2]["retry_in"] == 0.25
+
+
+async def test_a_silent_server_is_lost() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.send('{"type":"welcome","limits":{"heartbeat_seconds":0.1}}')
+        await socket.wait_closed()
+
+    async with server(handle) as url:
+        assert (await take(quick(url), 2))[1]["reason"] == "not a word for 1 s"

@@ -12,6 +12,7 @@ import pytest
 from pricewatch.domain.market import Market
 from pricewatch.domain.rule import Order, RuleCommand, RuleState
 from pricewatch.domain.signal import Direction, signal_id
+from pricewatch.engine.explain import Witness, explain
 from pricewatch.engine.span import scope_number
 from pricewatch.engine.state import ActiveRule
 from pricewatch.rules.document import parse
@@ -262,3 +263,21 @@ def test_every_symbol_has_a_number_of_its_own_below_zero() -> None:
     numbers = {scope_number(f"A{number}-USD") for number in range(2_000)}
     assert len(numbers) == 2_000
     assert -(2**31) <= min(numbers) <= max(numbers) < 0
+
+
+def test_a_market_whose_symbol_is_watched_never_rests() -> None:
+    desk = Desk(BTC, BTC2)
+    desk.engine.arm(active(2, HIGH))
+    trades(desk, (0, 99, 1), (0, 99, 2))
+    assert desk.engine.rest(1) is not None
+    desk.engine.arm(agreed(1, HIGH))
+    trades(desk, (1, 99, 1), (1, 99, 2))
+    assert desk.engine.rest(1) is None
+
+
+def test_agreement_claims_nothing_when_it_is_explained() -> None:
+    desk = Desk(BTC, BTC2)
+    desk.engine.arm(agreed(1, HIGH))
+    trades(desk, (0, 99, 1), (0, 99, 2), (1, 101, 1), (1, 101, 2))
+    (fired,) = desk.signals()
+    assert explain(fired, Witness()).agrees is None

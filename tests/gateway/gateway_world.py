@@ -15,7 +15,7 @@ import aiohttp
 from pricewatch.accounts.tokens import mint
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.market import Candle, Market, Quote, Trade
-from pricewatch.domain.model import Forecast
+from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
 from pricewatch.gateway.app import Gateway
 from pricewatch.gateway.keepers import Keepers
@@ -27,7 +27,10 @@ from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.preview import MemoryPreviewDesk
+from pricewatch.testing.registry import MemoryArtefacts, MemoryRegistry
 from pricewatch.testing.ticks import MemoryGapLedger
+from pricewatch.training.promote import Desk
 
 BTC = Market(1, "coinbase", "BTC-USD", "BTC-USD")
 ETH = Market(2, "coinbase", "ETH-USD", "ETH-USD")
@@ -56,6 +59,7 @@ class Shelf:
         self.trades: dict[int, Sequenced] = {}
         self.bars: list[Candle] = []
         self.forecasts: dict[int, Forecast] = {}
+        self.scores: dict[tuple[int, int], float] = {}
 
     async def register(self, listings: Sequence[Listing]) -> list[Market]:
         raise NotImplementedError
@@ -74,6 +78,13 @@ class Shelf:
 
     async def forecast(self, market: int) -> Forecast | None:
         return self.forecasts.get(market)
+
+    async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
+        rows = [row for one in self.forecasts.values() if one.version == version for row in one.rows]
+        return next((row for row in rows if row.at == at), None)
+
+    async def bar_score(self, market: int, at: int) -> float | None:
+        return self.scores.get((market, at))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -108,10 +119,14 @@ class World:
         self.clock = ManualClock()
         self.store = MemoryStore(self.clock)
         self.shelf = Shelf()
+        self.registry = MemoryRegistry()
+        self.artefacts = MemoryArtefacts()
+        self.desk = Desk(self.registry, self.artefacts, self.clock)
         self.gaps = MemoryGapLedger()
         self.choices = MemoryMarketBook()
         self.market_changes = 0
         self.engine = Engine()
+        self.previews = MemoryPreviewDesk(self.clock)
         self.changes = 0
         self.settings = settings
         self.claim: Claim | None = None
@@ -135,10 +150,14 @@ class World:
             catalog=shelf,
             outbox=self.store.outbox,
             models=shelf,
+            registry=self.registry,
+            desk=self.desk,
             gaps=self.gaps,
             choices=self.choices,
             market_changes=self,
             system=self.store.journal,
+            consumers=self.store.consumers,
+            previews=self.previews,
         )
         return Gateway(self.settings, keepers, clock=self.clock, parse_rule=parse, parts=[self.engine])
 

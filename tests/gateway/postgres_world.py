@@ -25,6 +25,8 @@ from pricewatch.ports.journal import Change, Claim
 from pricewatch.ports.ticks import Gap, Listing
 from pricewatch.rules.document import parse
 from pricewatch.telemetry.metrics import Sample
+from pricewatch.testing.preview import MemoryPreviewDesk
+from pricewatch.training.promote import Desk
 
 GENEROUS = QUICK.model_copy(
     update={
@@ -126,6 +128,10 @@ async def house(url: str, settings: GatewaySettings = GENEROUS) -> AsyncIterator
             choices=store.choices,
             market_changes=nothing,
             system=store.system,
+            consumers=store.consumers,
+            registry=store.registry,
+            desk=Desk(store.registry, store.artefacts, clock),
+            previews=MemoryPreviewDesk(clock),
         )
         gateway = Gateway(settings, keepers, clock=clock, parse_rule=parse, parts=[nothing])
         task = group.create_task(gateway.run())

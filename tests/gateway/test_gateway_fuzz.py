@@ -74,7 +74,7 @@ def loaded(service: Service) -> Any:
     return schema
 
 
-def quick(**options: int) -> settings:
+def quick(**options: Any) -> settings:
     return settings(
         max_examples=EXAMPLES,
         deadline=None,

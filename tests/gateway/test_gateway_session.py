@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.gateway.gateway_world import BTC, ETH, MARKETS, make_signal
 
+from pricewatch.domain.consumer import Filter
 from pricewatch.domain.market import Market
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Close, ErrorCode
+from pricewatch.gateway.feed.framing import framed
 from pricewatch.gateway.feed.hub import encode_signal
-from pricewatch.gateway.feed.outlet import framed
-from pricewatch.gateway.feed.session import Bucket, Hang, More, Open, Prices, Say, Session, Status, Step
+from pricewatch.gateway.feed.session import Session
+from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Phase, Signals, Stand, plan
 from pricewatch.ports.journal import FeedHead
 from pricewatch.testing.clock import ManualClock
@@ -149,14 +151,14 @@ def test_more_symbols_go_on_from_where_it_stands() -> None:
     [(Place(1, 3), 1, None), (Place(1, 0), 1, None), (Place(1, 3), 5, "expired"), (Place(1, -1), 1, "expired")],
 )
 def test_what_is_no_longer_there_is_said(after: Place, oldest: int, reason: str | None) -> None:
-    signals = Signals(frozenset({"*"}), after)
+    signals = Signals(Filter(), after)
     frame = json.loads(signals.opened(Opening(FeedHead(1, 9), oldest, []), encode_signal)[0])
     assert frame["resumed"] is (reason is None)
     assert frame["reason"] == reason
 
 
 def test_an_empty_log_can_be_resumed_at_its_head() -> None:
-    signals = Signals(frozenset({"*"}), Place(1, 9))
+    signals = Signals(Filter(), Place(1, 9))
     frames = [json.loads(one) for one in signals.opened(Opening(FeedHead(1, 9), None, []), encode_signal)]
     assert [frame["type"] for frame in frames] == ["snapshot", "caught_up"]
     assert signals.phase is Phase.LIVE
@@ -170,7 +172,7 @@ def test_live_frames_have_no_hole_and_no_double(known: int, batches: list[list[i
     selection, cursor, prev = frozenset({"*"}), known, known
     seen: list[int] = []
     for batch in batches:
-        made = plan(_entries(*batch), Stand("signals", selection, 1, cursor, prev), lambda _: b"{}")
+        made = plan(_entries(*batch), Stand("signals", Filter(symbols=selection), 1, cursor, prev), lambda _: b"{}")
         frames = [json.loads(frame) for frame in made.frames]
         seen += [frame["seq"] for frame in frames]
         assert all(frame["prev"] == frame["seq"] - 1 for frame in frames)

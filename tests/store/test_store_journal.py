@@ -293,6 +293,19 @@ class JournalPromises:
         assert await keepers.feeds.latest(account.id, limit=2) == entries[:-3:-1]
         assert await keepers.feeds.latest(account.id, before_seq=3) == entries[1::-1]
 
+    async def test_places_are_found_by_time(self, keepers: Keepers, claim: Claim, account: Account) -> None:
+        assert await keepers.feeds.place_before(account.id, 2**62) == 0
+        times = []
+        for number in range(9):
+            times.append(keepers.clock.now())
+            await keepers.journal.commit(claim, Change(cursor=0, signals=[make_signal(account.id, number)]))
+            keepers.clock.advance(1)
+        for number, instant in enumerate(times):
+            assert await keepers.feeds.place_before(account.id, instant) == number
+            assert await keepers.feeds.place_before(account.id, instant + 1) == number + 1
+        assert await keepers.feeds.place_before(account.id, 0) == 0
+        assert await keepers.feeds.place_before(account.id, 2**62) == 9
+
     async def test_feed_is_its_owners(self, keepers: Keepers, claim: Claim, account: Account) -> None:
         bob = await keepers.accounts.create("bob", "", Role.USER)
         (entry,) = await keepers.journal.commit(claim, Change(cursor=1, signals=[make_signal(account.id)]))

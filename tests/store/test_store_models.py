@@ -23,6 +23,7 @@ def forecast(market: int, *, rows: int = 3) -> Forecast:
         level=0.95,
         step=60_000_000,
         expires=10**16,
+        source=uuid.uuid4(),
         rows=[ForecastRow(n * 60_000_000, 100.0 + n, 99.0, 101.5) for n in range(rows)],
     )
 
@@ -43,6 +44,18 @@ class ModelStorePromises:
             await models.save_forecast(one)
         assert await models.forecast(1) == second
         assert await models.forecast(2) is None
+
+    async def test_one_row_of_a_forecast(self, models: ModelStore) -> None:
+        one = forecast(1)
+        await models.save_forecast(one)
+        assert await models.forecast_row(one.version, 60_000_000) == one.rows[1]
+        assert await models.forecast_row(one.version, 1) is None
+        assert await models.forecast_row(uuid.uuid4(), 60_000_000) is None
+
+    async def test_the_score_of_a_minute(self, models: ModelStore) -> None:
+        await models.save_bar_scores([BarScore(1, 60, 2.0, "ew", 5)])
+        assert await models.bar_score(1, 60) == 2.0
+        assert await models.bar_score(1, 120) is None
 
     async def test_what_is_in_force_at_a_place(self, models: ModelStore) -> None:
         one, two, other = forecast(1), forecast(1), forecast(2)

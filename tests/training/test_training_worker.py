@@ -1,309 +1,283 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
-import os
-import random
-import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from typing import Any
 
-import psutil
 import pytest
 from pydantic import ValidationError
+from structlog.testing import capture_logs
+from tests.training.training_world import NOW, Desk, answer, until, walk
 
-from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.market import Candle, Market, Trade
-from pricewatch.domain.model import Activation, BarScore, Forecast, Snapshot
-from pricewatch.domain.time import HOUR, MINUTE
-from pricewatch.ports.ticks import Mark, Sequenced
-from pricewatch.testing.clock import ManualClock
+from pricewatch.domain.market import Market
+from pricewatch.domain.model import What
+from pricewatch.domain.time import DAY, HOUR, MINUTE
 from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
 from pricewatch.training.settings import TrainingSettings
-from pricewatch.training.worker import Trainer, usable
 
-NOW = 1_769_868_180_000_000 - 1_769_868_180_000_000 % MINUTE + 30_000_000
-FAST: dict[str, Any] = {"retry_interval": 0.05, "rows": 400, "min_rows": 300}
 pytestmark = pytest.mark.filterwarnings("default")
 
 
-class Shelf:
-    """The ports a trainer needs, with one market's candles."""
-
-    def __init__(self, rows: int) -> None:
-        luck = random.Random(5)
-        price, first = 100.0, NOW - NOW % MINUTE - rows * MINUTE
-        self.stored: list[Candle] = []
-        for place in range(rows):
-            price *= math.exp(luck.gauss(0.0, 0.0005))
-            self.stored.append(Candle(1, first + place * MINUTE, price, price, price, price, 1.0, 1))
-        self.mark: int | None = None
-        self.down = False
-        self.forecasts: list[Forecast] = []
-        self.told: list[Forecast] = []
-
-    async def marks(self, markets: Sequence[int]) -> Mapping[int, Mark]:
-        _ = markets
-        return {}
-
-    async def recent(self, markets: Sequence[int], limit: int) -> Mapping[int, Sequence[Sequenced]]:
-        assert limit == 1
-        if self.down:
-            raise Unavailable("no database")
-        at = self.mark
-        return {} if at is None else {one: [Sequenced(1, Trade(one, at, 1.0, 1.0, 0, 1, at))] for one in markets}
-
-    async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        _ = upto
-        return {}
-
-    async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
-        _ = market, start, end, limit
-        return []
-
-    async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
-        assert span == MINUTE
-        return [candle for candle in self.stored if candle.market == market and start <= candle.at < end][:limit]
-
-    async def save_forecast(self, forecast: Forecast) -> None:
-        if self.down:
-            raise Unavailable("no database")
-        self.forecasts.append(forecast)
-
-    async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None: ...
-
-    async def snapshots(self) -> list[Snapshot]:
-        return []
-
-    async def activate(self, activations: Sequence[Activation]) -> None: ...
-
-    async def active_forecasts(self, at_seen: int) -> list[tuple[Activation, Forecast]]:
-        _ = at_seen
-        return []
-
-    async def forecast(self, market: int) -> Forecast | None:
-        _ = market
-        return None
-
-    async def save_bar_scores(self, scores: Sequence[BarScore]) -> None: ...
-
-    def forecast_ready(self, forecast: Forecast) -> None:
-        assert forecast in self.forecasts, "told before it was stored"
-        self.told.append(forecast)
+def no_luck(work: Job) -> Failed:
+    _ = work
+    return Failed("no luck")
 
 
-class Scripted:
-    """A fit pool that answers as told."""
-
-    killed = broken = 0
-
-    def __init__(self, answers: Iterable[Callable[[Job], Fitted | Failed]]) -> None:
-        self.answers = list(answers)
-        self.jobs: list[Job] = []
-
-    async def fit(self, job: Job) -> Fitted | Failed:
-        self.jobs.append(job)
-        return (self.answers.pop(0) if len(self.answers) > 1 else self.answers[0])(job)
-
-    async def close(self) -> None: ...
+def bad(work: Job) -> Fitted:
+    return answer(work, centre=math.nan)
 
 
-def good(job: Job) -> Fitted:
-    steps = range(job.steps)
-    return Fitted([100.0 for _ in steps], [99.0 for _ in steps], [101.0 for _ in steps])
-
-
-def bad(job: Job) -> Fitted:
-    return Fitted([math.nan] * job.steps, [1.0] * job.steps, [2.0] * job.steps)
-
-
-def trainer(shelf: Shelf, *answers: Callable[[Job], Fitted | Failed], **changes: Any) -> tuple[Trainer, Scripted]:
-    worker = Trainer(
-        TrainingSettings(**{**FAST, **changes}),
-        [Market(1, "coinbase", "BTC-USD", "BTC-USD")],
-        history=shelf,
-        models=shelf,
-        forecasts=shelf,
-        clock=ManualClock(NOW),
-    )
-    pool = Scripted(answers or [good])
-    worker._pool = pool  # type: ignore[assignment]
-    return worker, pool
-
-
-@asynccontextmanager
-async def running(worker: Trainer) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        task = group.create_task(worker.run())
-        yield
-        task.cancel()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def test_a_market_is_fitted_stored_and_then_told() -> None:
-    shelf = Shelf(350)
-    worker, _ = trainer(shelf)
-    async with running(worker):
-        await until(lambda: shelf.told)
-    (forecast,) = shelf.told
+async def test_a_market_is_fitted_registered_stored_and_then_told() -> None:
+    desk = Desk(350)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+    (forecast,) = desk.shelf.told
     minute = NOW - NOW % MINUTE
     assert (forecast.market, forecast.model, forecast.level, forecast.step) == (1, "prophet", 0.95, MINUTE)
-    assert forecast.trained_to == minute
     assert forecast.trained_from == minute - 350 * MINUTE
-    assert forecast.rows_used == 350
+    assert forecast.trained_to == minute - 70 * MINUTE, "the newest rows were only looked at"
+    assert forecast.rows_used == 280
     assert forecast.expires == minute + 2 * HOUR
     assert len(forecast.rows) == 240
     assert forecast.rows[0].at == minute
-    assert worker.status()["fitted"] == 1
-    assert worker.trouble() is None
+    (baseline,) = await desk.registry.baselines()
+    assert forecast.source == baseline.version
+    assert (baseline.kind, baseline.won, baseline.rival) == ("price", True, None)
+    assert await desk.artefacts.get(baseline.seal)
+    (pointer,) = await desk.registry.pointers()
+    assert (pointer.kind, pointer.version, pointer.pinned) == ("price", baseline.version, False)
+    assert [one.what for one in await desk.registry.events(kind="price")] == [What.PROMOTED]
+    assert desk.trainer.status()["fitted"] == 1
+    assert desk.trainer.status()["unfitted"]["1/outlook"] == "short: too few"
+    assert desk.trainer.trouble() is None
+
+
+async def test_a_worse_refit_is_registered_and_its_rival_goes_on() -> None:
+    desk = Desk(350, answer, lambda work: answer(work, loss=0.95, rival_loss=0.9), answer, refit_interval=0.05)
+    async with desk.running():
+        await until(lambda: len(desk.shelf.told) >= 2)
+    first, second = desk.shelf.told[:2]
+    newer, older = (await desk.registry.baselines(kind="price"))[-2:]
+    assert second.version != first.version, "rows are made anew"
+    assert second.source == first.source == older.version
+    assert (second.trained_to, second.rows_used) == (older.trained_to, older.rows_used)
+    assert (newer.won, newer.rival) == (False, older.version)
+    assert newer.rival_metrics == {"loss": 0.9}
+    kept = (await desk.registry.events(kind="price"))[-2]
+    assert (kept.what, kept.version, kept.previous) == (What.KEPT, newer.version, older.version)
+    assert kept.detail == {"loss": 0.95, "rival_loss": 0.9, "pinned": False}
+    assert desk.jobs[1].champion == await desk.artefacts.get(older.seal)
+    assert desk.trainer.status()["kept"] >= 1
+
+
+async def test_the_version_in_use_is_found_again_after_a_restart() -> None:
+    desk = Desk(350)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+    later = Desk(350, lambda work: answer(work, loss=0.95, rival_loss=0.9))
+    later.registry, later.artefacts = desk.registry, desk.artefacts
+    later.trainer._registry = later.trainer._refitter._registry = desk.registry
+    later.trainer._refitter._artefacts = desk.artefacts
+    async with later.running():
+        await until(lambda: later.shelf.told)
+    assert later.jobs[0].champion
+    assert later.shelf.told[0].source == desk.shelf.told[0].source
+
+
+async def test_what_an_operator_chose_is_put_to_use_soon_and_stays() -> None:
+    def rivalled(work: Job) -> Fitted:
+        return answer(work, rival_loss=2.0) if work.champion else answer(work)
+
+    desk = Desk(350, rivalled)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        desk.trainer._schedule.rouse((1, "price"), 0.0)
+        await until(lambda: len(desk.shelf.told) == 2)
+        first, second = (one.source for one in desk.shelf.told)
+        assert first is not None
+        assert first != second
+        await desk.choose(first)
+        await until(lambda: len(desk.shelf.told) == 3)
+    assert desk.jobs[-1].pinned
+    assert desk.shelf.told[-1].source == first
+    assert [one.what for one in await desk.registry.events(kind="price")][:2] == [What.KEPT, What.CHOSEN]
+
+
+async def test_an_artefact_that_was_tampered_with_is_refused_and_written_down() -> None:
+    desk = Desk(350)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        (pointer,) = await desk.registry.pointers()
+        seal = (await desk.registry.baselines())[0].seal
+        desk.artefacts.objects[seal.name] = b'{"loss":0.0}'
+        desk.trainer._refitter._payloads.clear()
+        desk.trainer._schedule.rouse((1, "price"), 0.0)
+        await until(lambda: len(desk.shelf.told) == 2)
+    assert desk.jobs[-1].champion == b""
+    refused = [one for one in await desk.registry.events() if one.what is What.REFUSED]
+    assert [(one.version, one.market) for one in refused] == [(pointer.version, 1)]
+    assert "not what was stored" in refused[0].detail["problem"]
+    assert desk.trainer.status()["refused_artefacts"] == 1
+
+
+async def test_an_artefact_of_an_unknown_schema_is_refused_by_the_fit() -> None:
+    desk = Desk(350, answer, lambda work: answer(work, refused="artefact: schema 9 is not known here"))
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        desk.trainer._schedule.rouse((1, "price"), 0.0)
+        await until(lambda: len(desk.shelf.told) == 2)
+    assert [one.what for one in await desk.registry.events(kind="price")] == [
+        What.PROMOTED,
+        What.REFUSED,
+        What.PROMOTED,
+    ]
 
 
 async def test_too_few_candles_are_waited_for() -> None:
-    shelf = Shelf(350)
-    shelf.stored, rest = shelf.stored[:299], shelf.stored[299:]
-    worker, pool = trainer(shelf)
-    async with running(worker):
-        await until(lambda: worker.status()["too_few_rows"])
-        assert pool.jobs == []
-        shelf.stored += rest
-        await until(lambda: shelf.told)
-    assert worker.status()["too_few_rows"] == 0
+    def strict(work: Job) -> Fitted | Failed:
+        return answer(work) if len(work.candles) >= 300 else Failed("299 rows", "short")
+
+    desk = Desk(350, strict)
+    desk.shelf.stored, rest = desk.shelf.stored[:299], desk.shelf.stored[299:]
+    async with desk.running():
+        await until(lambda: desk.trainer.status()["unfitted"].get("1/price") == "short: 299 rows")
+        assert desk.trainer.failed == 0, "that is the candles' fault"
+        desk.shelf.stored += rest
+        await until(lambda: desk.shelf.told)
+    assert "1/price" not in desk.trainer.status()["unfitted"]
 
 
-async def test_only_the_newest_rows_are_read() -> None:
-    shelf = Shelf(700)
-    worker, pool = trainer(shelf)
-    async with running(worker):
-        await until(lambda: shelf.told)
-    assert len(pool.jobs[0].at) == 400
-    assert pool.jobs[0].at[-1] == shelf.stored[-1].at
+async def test_only_the_newest_rows_are_read_page_by_page() -> None:
+    desk = Desk(1_700)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+    assert len(desk.jobs[0].candles) == 800
+    assert desk.jobs[0].most == 400
+    assert desk.shelf.reads >= 5
 
 
 async def test_recordings_of_the_past_are_fitted_at_their_own_time() -> None:
-    shelf = Shelf(350)
-    shelf.mark = shelf.stored[-1].at + 5_000_000
-    worker, _ = trainer(shelf)
-    worker._clock = ManualClock(NOW + 10_000 * HOUR)
-    async with running(worker):
-        await until(lambda: shelf.told)
-    assert shelf.told[0].trained_to == shelf.stored[-1].at, "the open minute is left out"
+    desk = Desk(350)
+    desk.shelf.mark = desk.shelf.stored[-1].at + 5_000_000
+    desk.clock.advance(10_000 * HOUR)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+    assert desk.jobs[0].until == desk.shelf.stored[-1].at, "the open minute is left out"
 
 
 async def test_failures_change_nothing_but_counters_and_are_tried_again() -> None:
-    shelf = Shelf(350)
-    worker, _ = trainer(shelf, lambda _: Failed("no luck"), bad, good)
-    async with running(worker):
-        await until(lambda: worker.status()["failed"])
-        assert worker.status()["failing"] == {"1": "no luck"}
-        await until(lambda: shelf.told)
-    assert worker.status()["failed"] == 2
-    assert worker.status()["failing"] == {}
-    assert len(shelf.forecasts) == 1
-    assert {sample.name for sample in worker.samples()} >= {"fits", "failures", "killed"}
+    desk = Desk(350, no_luck, no_luck, bad, answer)
+    async with desk.running():
+        await until(lambda: desk.trainer.status()["failed"])
+        assert desk.trainer.status()["unfitted"]["1/price"] == "failed: no luck"
+        await until(lambda: desk.shelf.told)
+    assert desk.trainer.status()["failed"] == 3
+    assert len(desk.shelf.forecasts) == 1
+    failures = [one for one in await desk.registry.events(kind="price") if one.what is What.FAILED]
+    assert [one.detail["reason"] for one in failures] == ["no luck"], "written down when it begins"
+    names = {sample.name for sample in desk.trainer.samples()}
+    assert names >= {"fits", "failures", "killed", "baselines", "expired_bands", "refused_artefacts"}
+
+
+async def test_a_missed_refit_lets_the_band_expire_visibly() -> None:
+    desk = Desk(350, answer, no_luck, answer)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        desk.clock.advance(2 * HOUR)
+        with capture_logs() as logs:
+            desk.trainer._schedule.rouse((1, "price"), 0.0)
+            await until(lambda: desk.trainer.status()["expired"])
+            await until(lambda: len(desk.shelf.told) == 2)
+    assert [one["event"] for one in logs if "expired" in one["event"]] == ["training.band_expired"]
+    assert desk.trainer.status()["expired"] == []
+
+
+async def test_drift_brings_a_refit_forward_but_not_too_often() -> None:
+    desk = Desk(350)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        desk.trainer.refit_soon(1, "drift")
+        desk.trainer.refit_soon(2, "of no market of ours")
+        await until(lambda: not desk.trainer._asked)
+        assert desk.trainer.early == 0, "that would be too soon, and the other is not ours"
+        assert len(desk.jobs) == 1
+        desk.trainer._last[1] -= 900
+        desk.trainer.refit_soon(1, "drift")
+        desk.trainer.refit_soon(1, "drift again")
+        await until(lambda: len(desk.shelf.told) == 2)
+    assert desk.trainer.early == 1
 
 
 async def test_storage_away_is_told_and_overcome() -> None:
-    shelf = Shelf(350)
-    shelf.down = True
-    worker, _ = trainer(shelf)
-    async with running(worker):
-        await until(worker.trouble)
-        shelf.down = False
-        await until(lambda: shelf.told)
-        assert worker.trouble() is None
+    desk = Desk(350)
+    desk.shelf.down = True
+    async with desk.running():
+        await until(desk.trainer.trouble)
+        desk.shelf.down = False
+        await until(lambda: desk.shelf.told)
+        assert desk.trainer.trouble() is None
 
 
 async def test_disabled_is_quiet() -> None:
-    shelf = Shelf(350)
-    worker, pool = trainer(shelf, enabled=False)
-    async with running(worker):
+    desk = Desk(350, enabled=False)
+    async with desk.running():
         await asyncio.sleep(0.1)
-    assert pool.jobs == []
+    assert desk.jobs == []
 
 
-def test_candles_are_put_in_order_once_a_minute_and_finite() -> None:
-    def candle(at: int, close: float) -> Candle:
-        return Candle(1, at, close, close, close, close, 1.0)
-
-    dirty = [candle(3, 1.0), candle(1, math.nan), candle(2, math.inf), candle(4, 0.0), candle(3, 2.0), candle(0, 5.0)]
-    assert [(clean.at, clean.close) for clean in usable(dirty)] == [(0, 5.0), (3, 2.0)]
-
-
-def test_settings_leave_no_time_without_a_band() -> None:
-    with pytest.raises(ValidationError, match="must exceed refit_interval"):
-        TrainingSettings(ttl=3600.0)
-    with pytest.raises(ValidationError, match="must reach as far as ttl"):
-        TrainingSettings(horizon=3600.0)
-    with pytest.raises(ValidationError, match="at least min_rows"):
-        TrainingSettings(rows=100)
+async def test_further_markets_are_taken_up() -> None:
+    desk = Desk(350)
+    async with desk.running():
+        await until(lambda: desk.shelf.told)
+        desk.trainer.follow([Market(2, "kraken", "BTC-USD", "XBT/USD")])
+        desk.trainer.follow([Market(2, "kraken", "BTC-USD", "XBT/USD")])
+        await until(lambda: len(desk.shelf.told) == 2)
+    assert {one.market for one in desk.shelf.told} == {1, 2}
 
 
-def children() -> set[int]:
-    """The fit processes: spawned by multiprocessing, whatever else this test run has started."""
-    found = set()
-    for child in psutil.Process().children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.add(child.pid)
-    return found
+async def test_old_versions_are_forgotten_with_their_artefacts() -> None:
+    desk = Desk(350, refit_interval=0.02, keep_versions=2)
+    async with desk.running():
+        await until(lambda: len(desk.shelf.told) >= 6)
+    assert len(await desk.registry.baselines()) <= 4
+    assert len(desk.artefacts.objects) <= 4
 
 
-def small_job() -> Job:
-    shelf = Shelf(320)
-    return Job([c.at for c in shelf.stored], [c.close for c in shelf.stored], 10, MINUTE, 0.95, 3.0, 0.0002)
+async def test_all_kinds_by_real_fits() -> None:
+    desk = Desk(350, pool=FitPool(TrainingSettings()))
+    desk.shelf.hours = walk(900, span=HOUR)
+    async with desk.running():
+        await until(lambda: desk.trainer.fitted == 4 or desk.trainer.failed)
+    assert desk.trainer.status()["states"] == {"ok": 4}
+    outlook = await desk.outlook("outlook")
+    assert outlook is not None
+    assert outlook.origin == NOW - NOW % HOUR
+    assert outlook.expires == outlook.origin + DAY
+    assert outlook.levels == [0.8, 0.95, 0.99]
+    assert len(outlook.rows) == 120
+    row = outlook.rows[23]
+    assert row.at == outlook.origin + 23 * HOUR
+    assert row.lower == sorted(row.lower, reverse=True)
+    assert row.upper == sorted(row.upper)
+    assert {one["steps"] for one in outlook.metrics["horizons"]} == {6, 12, 24, 48, 72, 96, 120}
+    rhythm = await desk.outlook("range")
+    assert rhythm is not None
+    assert rhythm.unit == "log(high / low) of a row"
+    assert len(await desk.registry.baselines()) == 4
 
 
-async def test_a_real_fit_in_its_own_process_which_is_replaced_in_time() -> None:
-    pool = FitPool(TrainingSettings(tasks_per_child=2))
-    try:
-        assert isinstance(await pool.fit(small_job()), Fitted)
-        (worker,) = children()
-        assert os.getpgid(worker) == worker
-        assert psutil.Process(worker).nice() >= 10
-        assert isinstance(await pool.fit(small_job()), Fitted)
-        assert children() == set()
-    finally:
-        await pool.close()
-
-
-async def test_a_fit_that_hangs_is_killed_and_the_next_one_works() -> None:
-    pool = FitPool(TrainingSettings(fit_timeout=0.05))
-    try:
-        outcome = await pool.fit(small_job())
-        assert isinstance(outcome, Failed)
-        assert outcome.reason == "killed after 0.05 s"
-        assert pool.killed == 1
-        assert children() == set()
-        pool._settings = TrainingSettings()
-        assert isinstance(await pool.fit(small_job()), Fitted)
-    finally:
-        await pool.close()
-
-
-async def test_a_fit_process_that_dies_is_replaced() -> None:
-    pool = FitPool(TrainingSettings())
-    try:
-        assert isinstance(await pool.fit(small_job()), Fitted)
-        (worker,) = children()
-        os.kill(worker, signal.SIGKILL)
-        outcomes = [await pool.fit(small_job()) for _ in range(2)]
-        assert isinstance(outcomes[-1], Fitted)
-        assert pool.broken <= 1
-    finally:
-        await pool.close()
-
-
-async def test_too_little_memory_fails_that_fit_alone() -> None:
-    pool = FitPool(TrainingSettings(memory_limit=150 * 1024**2, fit_timeout=15.0))
-    try:
-        assert isinstance(await pool.fit(small_job()), Failed)
-    finally:
-        await pool.close()
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"ttl": 3600.0}, "must exceed refit_interval"),
+        ({"horizon": 3600.0}, "must reach as far as ttl"),
+        ({"rows": 100}, "at least min_rows"),
+        ({"baseline_rows": 200}, "at least baseline_min_rows"),
+        ({"levels": (0.95, 0.8)}, "must be ascending"),
+        ({"levels": (0.2,)}, "must be ascending"),
+    ],
+)
+def test_settings_leave_no_time_without_a_band(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        TrainingSettings(**changes)

@@ -6,7 +6,7 @@ import gzip
 import io
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.app.wiring import Store, open_store
 from pricewatch.config import Settings
 from pricewatch.domain.errors import BadData, ConfigError, Invalid
-from pricewatch.domain.market import Candle, Market, Trade
+from pricewatch.domain.market import Candle, Market, Quote, Tick, Trade
 from pricewatch.domain.time import SECOND
 from pricewatch.engine.gate import Limits, check
 from pricewatch.exchanges.base import BadTrade, Exchange, Output
@@ -87,7 +87,7 @@ async def import_files(
 
     `market`: `venue:BASE-QUOTE` of the candle files. Raises `Invalid` or `ConfigError` that name file, line and field.
     """
-    target = _target(market) if market is not None else None
+    target = listing_of(market) if market is not None else None
     counts = Counts()
     numbers: set[int] = set()
     async with open_store(settings) as store, trade_import(settings, store) as way:
@@ -108,7 +108,8 @@ async def import_files(
     return counts
 
 
-def _target(key: str) -> Listing:
+def listing_of(key: str) -> Listing:
+    """The market a user named as `venue:BASE-QUOTE`; raises `Invalid`."""
     venue, _, symbol = key.partition(":")
     if venue not in EXCHANGES:
         raise Invalid("--market", f"there is no venue {venue[:40]!r}; there are {', '.join(EXCHANGES)}")
@@ -120,12 +121,18 @@ def _target(key: str) -> Listing:
 
 
 async def _candles(store: Store, file: Path, market: Market, columns: Sequence[str] | None, counts: Counts) -> None:
+    for batch in candles_of(file, market, columns):
+        new = await store.history.import_candles(_once(batch))
+        counts.candles += new
+        counts.known += len(batch) - new
+
+
+def candles_of(file: Path, market: Market, columns: Sequence[str] | None) -> Iterator[list[Candle]]:
+    """A candle file, some thousands at a time; raises `Invalid` or `ConfigError` that name file, line and column."""
     with _text(file) as lines:
         found = CandleFile(str(file), market.id, columns).candles(lines)
         while batch := list(islice(found, _BATCH)):
-            new = await store.history.import_candles(_once(batch))
-            counts.candles += new
-            counts.known += len(batch) - new
+            yield batch
 
 
 def _once(candles: Sequence[Candle]) -> list[Candle]:
@@ -151,21 +158,32 @@ def _text(file: Path) -> Iterator[Iterator[str]]:
 async def _capture(store: Store, way: TradeImport, file: Path, memories: Memories, counts: Counts) -> set[int]:
     """One recording's trades; the numbers of its markets."""
     by_market: dict[Market, list[Trade]] = {}
+    async for markets, ticks in ticks_of(file, store.catalog.register, memories, counts):
+        numbered = {market.id: by_market.setdefault(market, []) for market in markets}
+        for tick in ticks:
+            if isinstance(tick, Trade):
+                numbered[tick.market].append(tick)
+    for market, trades in by_market.items():
+        await way.add(market, trades)
+    return {market.id for market in by_market}
+
+
+async def ticks_of(
+    file: Path, register: Callable[[Sequence[Listing]], Awaitable[list[Market]]], memories: Memories, counts: Counts
+) -> AsyncIterator[tuple[list[Market], Iterator[Tick]]]:
+    """Each connection of a recording: its markets and, in the order in which they came, its trades and quotes.
+
+    Raises `ConfigError` that names the file.
+    """
     for leg in legs(file):
         venue = venue_of(leg)
         if venue not in EXCHANGES:
             raise ConfigError(f"{file}: {venue} is no venue that can be read; there are {', '.join(EXCHANGES)}")
         listings, left_out = _listings(leg, venue, memories.of(leg))
         counts.left_out += len(left_out)
-        markets = await store.catalog.register(listings)
-        for market in markets:
-            by_market.setdefault(market, [])
-        numbered = {market.id: market for market in markets}
-        for trade in _trades(leg, EXCHANGES[venue](markets), frozenset(numbered), left_out, counts):
-            by_market[numbered[trade.market]].append(trade)
-    for market, trades in by_market.items():
-        await way.add(market, trades)
-    return {market.id for market in by_market}
+        markets = await register(listings)
+        numbers = frozenset(market.id for market in markets)
+        yield markets, _ticks(leg, EXCHANGES[venue](markets), numbers, left_out, counts)
 
 
 def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> tuple[list[Listing], set[int]]:
@@ -193,9 +211,9 @@ def _listings(leg: Leg, venue: str, memory: dict[str, Any]) -> tuple[list[Listin
     return list(found.values()), {number for number, natives in about.items() if not found.keys() & natives}
 
 
-def _trades(
+def _ticks(
     leg: Leg, adapter: Exchange, markets: frozenset[int], left_out: Collection[int], counts: Counts
-) -> Iterator[Trade]:
+) -> Iterator[Tick]:
     """What the adapter makes of the frames but for the lines left out, through the gate."""
     limits = Limits(markets=markets, ahead=_AHEAD)
     adapter.subscribe(adapter.expected())  # some acknowledgements are told by what was asked
@@ -210,10 +228,9 @@ def _trades(
             counts.rejected += error.count
         except BadData:
             counts.rejected += 1
-        for output in out:
-            if isinstance(output, Trade):
-                if check(output, received, limits) is None:
-                    yield output
-                else:
-                    counts.rejected += 1
+        for output in (one for one in out if isinstance(one, (Trade, Quote))):
+            if check(output, received, limits) is None:
+                yield output
+            elif isinstance(output, Trade):
+                counts.rejected += 1
         out.clear()

@@ -24,6 +24,7 @@ from pricewatch.app.links import (
     TapeInlet,
     TickInlet,
 )
+from pricewatch.app.previewing import desk
 from pricewatch.app.stages import Stages
 from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
@@ -46,6 +47,7 @@ from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
 from pricewatch.store.audit import Auditor
+from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
 
@@ -110,6 +112,7 @@ class Assembly:
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
+        self.previews = desk(settings, store.url, clock)
         self.gateway = self._build_gateway() if "gateway" in self._roles else None
         for sink in (self.gateway, self.delivery, self._outlet, *sinks):
             if sink is not None:
@@ -176,10 +179,14 @@ class Assembly:
                 catalog=store.catalog,
                 outbox=store.outbox,
                 models=store.models,
+                registry=store.registry,
+                desk=Desk(store.registry, store.artefacts, self.clock),
                 choices=store.choices,
                 market_changes=self.following,
                 gaps=store.gaps,
                 system=store.system,
+                consumers=store.consumers,
+                previews=self.previews,
             ),
             clock=self.clock,
             parse_rule=parse,
@@ -211,6 +218,8 @@ class Assembly:
             self.add_parts(self.evaluation)
         if self.gateway is not None:
             stages.start("gateway", self.gateway.run())
+            self.add_parts(self.previews)
+            stages.start("previews", self.previews.run())
 
     async def start(self, stages: Stages) -> None:
         """Everything else, upstream last: nothing arrives before its reader is there. The schema is in place."""
@@ -283,9 +292,10 @@ class Assembly:
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
         auditor = self._auditor()
-        self.add_parts(store.ticks, store.maintenance, auditor)
+        self.add_parts(store.ticks, store.maintenance, store.retention, auditor)
         stages.start("store", store.ticks.run())
         stages.start("maintenance", store.maintenance.run())
+        stages.start("retention", store.retention.run())
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
@@ -318,6 +328,8 @@ class Assembly:
             self.markets,
             history=store.history,
             models=store.models,
+            registry=store.registry,
+            artefacts=store.artefacts,
             forecasts=forecasts,
             clock=self.clock,
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.blobs.artefacts import ObjectArtefacts
 from pricewatch.config import Settings
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import NotFound
@@ -21,6 +22,7 @@ from pricewatch.ports.rules import StoredRule
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.choices import PostgresMarketBook
+from pricewatch.store.consumers import PostgresConsumers
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.folder import FolderInUse
@@ -33,6 +35,8 @@ from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
 from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
+from pricewatch.store.registry import PostgresRegistry
+from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
@@ -45,6 +49,7 @@ log = structlog.get_logger(__name__)
 class Store:
     """Every keeper over one database. Nothing here has connected yet."""
 
+    url: str
     database: Database
     bulk: Database
     """The pool for long reads and writes of ticks."""
@@ -59,12 +64,16 @@ class Store:
     choices: PostgresMarketBook
     system: PostgresSystemFeed
     models: PostgresModelStore
+    registry: PostgresRegistry
+    artefacts: ObjectArtefacts
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
     records: Records
     outbox: PostgresOutbox
     feed: PostgresFeedLog
+    consumers: PostgresConsumers
+    retention: Retention
 
     async def owner(self, name: str) -> Account:
         """An account by name; raises `NotFound`."""
@@ -92,6 +101,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
     history = PostgresHistory(bulk, catalog.steps)
     system = PostgresSystemFeed(database, clock)
     return Store(
+        url=url,
         database=database,
         bulk=bulk,
         commits=commits,
@@ -104,12 +114,18 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         choices=PostgresMarketBook(database),
         system=system,
         models=PostgresModelStore(database),
+        registry=PostgresRegistry(database),
+        artefacts=ObjectArtefacts(settings.blobs, settings.app.data / "models"),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),
         accounts=PostgresAccounts(database, clock),
         records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
         feed=PostgresFeedLog(database),
+        consumers=PostgresConsumers(database, clock),
+        retention=Retention(
+            database, clock, keep=settings.database.feed_keep, interval=settings.database.feed_interval
+        ),
     )
 
 

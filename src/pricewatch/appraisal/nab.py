@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pricewatch.appraisal import corpus
+from pricewatch.domain.errors import Invalid
 from pricewatch.models.detector.rows import RowDetector
-from pricewatch.models.scoring import PROFILES, Labelled, Verdict, judge
+from pricewatch.models.scoring import PROFILES, Labelled, Verdict, judge, judge_at
 
 Progress = Callable[[str, int, int], None]
 """Series just done, how many are, of how many."""
@@ -43,8 +45,12 @@ def score(folder: Path, name: str) -> Scored:
     return Scored(name, rows, [detector.step(row.at, row.value) for row in rows])
 
 
-def appraise(folder: Path, out: Path, *, workers: int, progress: Progress) -> Appraisal:
-    """Write `out/GROUP/FILE.csv` for every series and score what is labelled. Raises `Invalid`."""
+def appraise(folder: Path, out: Path, *, workers: int, progress: Progress, tune_on: str = "all") -> Appraisal:
+    """Write `out/GROUP/FILE.csv` for every series and score what is labelled. Raises `Invalid`.
+
+    With `tune_on` "even" or "odd" the threshold is taken from every second series of each group, in order of their
+    names, and what is scored are the others.
+    """
     names = corpus.series_of(folder)
     labels = corpus.labels_of(folder)
     found: list[tuple[str, Labelled, list[float]]] = []
@@ -59,16 +65,32 @@ def appraise(folder: Path, out: Path, *, workers: int, progress: Progress) -> Ap
                 found.append((one.name, corpus.labelled(one.name, one.rows, labels[one.name]), one.scores))
             progress(one.name, done, len(names))
     found.sort()
-    groups = sorted({name.partition("/")[0] for name, _, _ in found})
-    by_group = {group: _judged([one for one in found if one[0].startswith(f"{group}/")]) for group in groups}
-    return Appraisal(len(names), rows, _judged(found), {group: some for group, some in by_group.items() if some})
+    by_group = {group: list(some) for group, some in itertools.groupby(found, key=lambda one: one[0].partition("/")[0])}
+    if tune_on != "all":
+        first = 0 if tune_on == "even" else 1
+        tuning = [one for some in by_group.values() for one in some[first::2]]
+        measured = [one for some in by_group.values() for one in some[1 - first :: 2]]
+        return Appraisal(len(names), rows, _transferred(tuning, measured), {})
+    judged = {group: _judged(some) for group, some in by_group.items()}
+    return Appraisal(len(names), rows, _judged(found), {group: some for group, some in judged.items() if some})
 
 
-def _judged(found: Sequence[tuple[str, Labelled, list[float]]]) -> list[Verdict]:
+_Found = tuple[str, Labelled, list[float]]
+
+
+def _judged(found: Sequence[_Found]) -> list[Verdict]:
     series = [(labels, scores) for _, labels, scores in found]
     if not any(labels.windows for labels, _ in series):
         return []
     return [judge(series, profile) for profile in PROFILES]
+
+
+def _transferred(tuning: Sequence[_Found], measured: Sequence[_Found]) -> list[Verdict]:
+    best = _judged(tuning)
+    series = [(labels, scores) for _, labels, scores in measured]
+    if not best or not any(labels.windows for labels, _ in series):
+        raise Invalid("--tune-on", "both halves need series with labelled windows; use 'all'")
+    return [judge_at(series, profile, one.threshold) for profile, one in zip(PROFILES, best, strict=True)]
 
 
 def write(path: Path, one: Scored) -> None:

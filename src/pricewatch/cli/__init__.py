@@ -8,9 +8,11 @@ import sys
 from cyclopts import App, CycloptsError
 
 from pricewatch import __version__
+from pricewatch.cli.backtest import backtest
 from pricewatch.cli.dossiers import erase, export
 from pricewatch.cli.evaluate import evaluate
 from pricewatch.cli.markets import markets
+from pricewatch.cli.models import models
 from pricewatch.cli.output import ExitCode, complain
 from pricewatch.cli.passwords import change, password
 from pricewatch.cli.past import backfill, import_
@@ -48,12 +50,12 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill):
+for command in (run, demo, check, migrate, watch, markets, simulate, replay, record, backfill, backtest):
     app.command(command)
 app.command(import_, name="import")
 for about in (password, change, export, erase):
     user.command(about)
-for group in (config, evaluate, rules, user):
+for group in (config, evaluate, models, rules, user):
     app.command(group)
 
 

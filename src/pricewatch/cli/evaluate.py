@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -12,7 +14,32 @@ from rich.progress import Progress
 
 from pricewatch.cli.output import AsJson, ExitCode, emit, emit_table, say
 
-evaluate = App(name="evaluate", help="Measure the models on public benchmarks.")
+evaluate = App(name="evaluate", help="Measure the models on public benchmarks and on price histories.")
+
+Workers = Annotated[int, Parameter(help="Processes; 0 for one a core.")]
+Report = Annotated[Path | None, Parameter(help="Write an HTML page with tables and plots to this file.")]
+Columns = Annotated[
+    str | None, Parameter(help="Columns of files without a header, e.g. time,open,high,low,close,volume.")
+]
+Tuned = Literal["all", "even", "odd"]
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+
+        def show(name: str, done: int, count: int) -> None:
+            bar.update(task, completed=done, total=count, description=name)
+
+        yield show
+
+
+def _write(report: Path | None, html: Callable[[], str]) -> None:
+    if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)
+        report.write_text(html(), encoding="utf-8")
+        say(f"report written to {report}")
 
 
 @evaluate.command
@@ -20,46 +47,101 @@ def nab(
     folder: Path,
     *,
     out: Annotated[Path, Parameter(help="Folder for the scores: GROUP/FILE.csv with timestamp,value,anomaly_score.")],
-    workers: Annotated[int, Parameter(help="Processes; 0 for one a core.")] = 0,
+    tune_on: Annotated[
+        Tuned, Parameter(help="Take the threshold from every second series, 'even' or 'odd', and measure the others.")
+    ] = "all",
+    workers: Workers = 0,
+    report: Report = None,
     json: AsJson = False,
 ) -> int:
     """Run the detector over every FOLDER/data/GROUP/FILE.csv and print the benchmark's three scores."""
-    from pricewatch.appraisal.nab import appraise
+    from pricewatch.appraisal import nab as work
+    from pricewatch.appraisal.pages import nab_page, nab_table
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("series", total=None)
-
-        def progress(name: str, done: int, count: int) -> None:
-            bar.update(task, completed=done, total=count, description=name)
-
-        found = appraise(folder, out, workers=workers or os.cpu_count() or 1, progress=progress)
+    with _progress("series") as show:
+        found = work.appraise(folder, out, workers=workers or os.cpu_count() or 1, progress=show, tune_on=tune_on)
+    _write(report, lambda: nab_page(found))
     if json:
         emit(
             {
                 "series": found.series,
                 "rows": found.rows,
+                "tune_on": tune_on,
                 "profiles": {one.profile: one._asdict() for one in found.verdicts},
                 "groups": {group: {one.profile: one._asdict() for one in some} for group, some in found.groups.items()},
             }
         )
-        return ExitCode.OK
-    if not found.verdicts:
+    elif found.verdicts:
+        emit_table(*nab_table(found))
+    else:
         say(f"{found.series} series written to {out}; there are no labelled windows to score them by")
-        return ExitCode.OK
-    parts = {"all": found.verdicts, **found.groups}
-    emit_table(
-        ["series", "profile", "score", "threshold", "windows met", "false alarms"],
-        [
-            (
-                group,
-                one.profile,
-                f"{one.score:.2f}",
-                f"{one.threshold:.6f}",
-                f"{one.met}/{one.windows}",
-                one.false_alarms,
-            )
-            for group, some in parts.items()
-            for one in some
-        ],
-    )
     return ExitCode.OK
+
+
+@evaluate.command
+def bands(
+    *files: Path,
+    columns: Columns = None,
+    workers: Workers = 0,
+    report: Report = None,
+    json: AsJson = False,
+) -> int:
+    """Measure bands on candle files or folders of them: whether they cover what they say, and what they are worth."""
+    from pricewatch.appraisal import bands as work
+    from pricewatch.appraisal.pages import bands_page, bands_table
+
+    series = _histories(files, columns)
+    with _progress("bands") as show:
+        found = work.appraise(series, workers=workers or os.cpu_count() or 1, progress=show)
+    _write(report, lambda: bands_page(found))
+    if json:
+        outcomes = [{**one._asdict(), "honest": one.is_honest} for one in found.outcomes]
+        emit({"series": found.series, "bars": found.bars, "outcomes": outcomes})
+    else:
+        emit_table(*bands_table(found))
+    return ExitCode.OK
+
+
+@evaluate.command
+def injection(
+    *files: Path,
+    columns: Columns = None,
+    workers: Workers = 0,
+    report: Report = None,
+    json: AsJson = False,
+) -> int:
+    """Put known events into candle files of minutes and hours, and count those found at so many false alarms."""
+    from pricewatch.appraisal import injection as work
+    from pricewatch.appraisal.pages import honesty_table, injection_page, recall_table
+    from pricewatch.appraisal.series import joined
+
+    series = work.fitting(joined(_histories(files, columns)))
+    with _progress("runs") as show:
+        found = work.appraise(series, workers=workers or os.cpu_count() or 1, progress=show)
+    _write(report, lambda: injection_page(found))
+    if json:
+        emit(_injection_json(found))
+    else:
+        emit_table(*recall_table(found))
+        emit_table(*honesty_table(found))
+    return ExitCode.OK
+
+
+def _histories(files: Sequence[Path], columns: str | None) -> list[Any]:
+    from pricewatch.app.histories import histories
+    from pricewatch.ingest.candlefile import columns_of
+
+    return histories(files, None if columns is None else columns_of(columns))
+
+
+def _injection_json(found: Any) -> dict[str, Any]:
+    detectors = sorted({one.detector for one in found.recalls})
+    rates = sorted({one.rate for one in found.recalls})
+    return {
+        "series": found.series,
+        "events": found.events,
+        "overall": {name: {str(rate): found.overall(name, rate) for rate in rates} for name in detectors},
+        "recalls": [one._asdict() for one in found.recalls],
+        "stated": [one._asdict() for one in found.honesty],
+        "observed_over_stated": {str(rate): found.factor(rate) for rate in sorted({one.rate for one in found.honesty})},
+    }

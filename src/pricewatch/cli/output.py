@@ -15,6 +15,7 @@ from rich.table import Table
 
 from pricewatch.config import Settings, load
 
+_WIDE = 200
 ConfigFile = Annotated[Path | None, Parameter(name="--config", help="TOML file (default: pricewatch.toml if there).")]
 AsJson = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON for programs.")]
 
@@ -68,4 +69,5 @@ def emit_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
-    Console(highlight=False).print(table)
+    # A pipe or file has no width: nothing is cut there.
+    Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE).print(table)

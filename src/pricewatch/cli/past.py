@@ -54,7 +54,7 @@ async def backfill(
     from pricewatch.app.clock import SystemClock
 
     now = SystemClock().now()
-    start, end = _instant(from_, now, "--from"), _instant(to, now, "--to") if to is not None else now
+    start, end = instant(from_, now, "--from"), instant(to, now, "--to") if to is not None else now
     if start >= end:
         raise Invalid("--from", f"{from_!r} is not before --to ({to or 'now'})")
     counts = await fetch(settings_of(config), venue, symbol, start, end, trades=trades, progress=say)
@@ -62,7 +62,7 @@ async def backfill(
     return ExitCode.OK
 
 
-def _instant(text: str, now: int, field: str) -> int:
+def instant(text: str, now: int, field: str) -> int:
     """A date, a time (UTC unless it says otherwise) or a span before now."""
     try:
         moment = datetime.fromisoformat(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json as json_module
 import sys
 import uuid
@@ -9,11 +10,21 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.console import Console
 
+from pricewatch.app.clock import SystemClock
 from pricewatch.cli.output import AsJson, ConfigFile, ExitCode, emit, emit_table, emit_text, say, settings_of
 from pricewatch.domain.errors import Invalid, NotFound
+from pricewatch.domain.time import DAY
+from pricewatch.ports.preview import Preview, Question
+from pricewatch.wire.preview import summary
 
 rules = App(name="rules", help="Rule documents of an account.")
+
+_LOOKED_AT = 20
+"""Rules whose past is looked at before they are added."""
+_PATIENCE = 20.0
+"""Seconds for each of them."""
 
 AccountName = Annotated[str, Parameter(name="--account", help="Whose rules.")]
 
@@ -45,18 +56,57 @@ async def add(
     *,
     account: AccountName,
     config: ConfigFile = None,
+    yes: Annotated[
+        bool, Parameter(name=["--yes", "-y"], negative=(), help="Do not look at the past, and do not ask.")
+    ] = False,
 ) -> int:
-    """Add rules from a JSON file. All are checked before any is stored."""
+    """Add rules from a JSON file. All are checked before any is stored.
+
+    First it says how often each of them would have fired in the last 30 days; in a terminal it then asks.
+    """
     from pricewatch.app.wiring import open_store
 
-    documents = _read_documents(file)
-    async with open_store(settings_of(config)) as store:
+    documents = read_documents(file)
+    settings = settings_of(config)
+    async with open_store(settings) as store:
         owner = await store.owner(account)
+        if not yes:
+            from pricewatch.app.backtesting import replay, stored_past
+
+            await tell_past(replay(settings, stored_past(store)), documents)
+            if not _agreed(len(documents)):
+                say("nothing was added")
+                return ExitCode.REFUSED
         for document in documents:
             stored = await store.rules.create(owner.id, document)
             emit_text(str(stored.id))
     say(f"{len(documents)} rule(s) added; a running service takes them up within seconds")
     return ExitCode.OK
+
+
+async def tell_past(past: Preview, documents: list[bytes]) -> None:
+    """One line a rule about the last 30 days, as far as there is an answer in time."""
+    now = SystemClock().now()
+    for document in documents[:_LOOKED_AT]:
+        title = json_module.loads(document)["title"]
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                answer = await past.run(Question(document=document, start=now - 30 * DAY, end=now, points=0))
+            say(f"{title}: last {summary(answer)}")
+        except Invalid as error:
+            say(f"{title}: {error.problem}")
+        except TimeoutError:
+            say(f"{title}: the last 30 days take longer to read; 'pricewatch backtest' does it")
+    if len(documents) > _LOOKED_AT:
+        say(f"{len(documents) - _LOOKED_AT} more were not looked at")
+
+
+def _agreed(count: int) -> bool:
+    """Where a person sits there, they are asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    Console(stderr=True).print(f"Add {count} rule(s)? [y/N] ", end="", markup=False)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 @rules.command
@@ -80,7 +130,8 @@ def schema() -> int:
     return ExitCode.OK
 
 
-def _read_documents(file: Path) -> list[bytes]:
+def read_documents(file: Path) -> list[bytes]:
+    """The rule documents of a JSON file, one or a list of them; `-` is stdin. Raises `Invalid` or `NotFound`."""
     from pricewatch.rules.document import parse
 
     try:

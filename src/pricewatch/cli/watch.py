@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pricewatch.cli.output import AsJson, ExitCode, emit
 from pricewatch.client.feed import Feed
+from pricewatch.client.health import BLIND
 from pricewatch.domain.errors import ConfigError
 
 
@@ -43,6 +44,7 @@ class _Screen:
     def __init__(self) -> None:
         self._state = Text("connecting", style="yellow")
         self._prices: dict[str, dict[str, object]] = {}
+        self._feeds: dict[str, str] = {}
         self._signals: list[dict[str, object]] = []
 
     def take(self, message: dict[str, object]) -> None:
@@ -51,6 +53,8 @@ class _Screen:
             self._state = Text(f"BLIND: {message.get('reason')}", style="bold white on red")
             return
         self._state = Text("live", style="green")
+        if kind == "heartbeat" and isinstance(feeds := message.get("feeds"), dict):
+            self._feeds.update({market: str(one.get("state")) for market, one in feeds.items()})
         data = message.get("data")
         fresh = [one for one in (data if isinstance(data, list) else [data]) if isinstance(one, dict)]
         if message.get("channel") == "ticker":
@@ -61,9 +65,11 @@ class _Screen:
 
     def table(self) -> Table:
         grid = Table.grid(expand=True)
-        prices = Table("market", "price", "bid", "ask", "time", expand=True, title=self._state)
+        prices = Table("market", "price", "bid", "ask", "time", "feed", expand=True, title=self._state)
         for market, one in sorted(self._prices.items()):
-            prices.add_row(market, *(str(one.get(name) or "") for name in ("price", "bid", "ask", "at")))
+            state = self._feeds.get(market, "")
+            feed = Text(state, style="bold white on red" if state in BLIND else "")
+            prices.add_row(market, *(str(one.get(name) or "") for name in ("price", "bid", "ask", "at")), feed)
         signals = Table("time", "market", "what", "rule", "price", expand=True, title="signals")
         for one in self._signals:
             signals.add_row(*(str(one.get(name) or "") for name in ("at", "market", "direction", "title", "price")))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import enum
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -43,6 +45,8 @@ class Forecast(msgspec.Struct, frozen=True):
     expires: int
     """Event time from which the band is not used any more."""
     rows: list[ForecastRow]
+    source: uuid.UUID | None = None
+    """The registered version the rows come from."""
 
 
 class Activation(msgspec.Struct, frozen=True):
@@ -61,3 +65,118 @@ class BarScore(msgspec.Struct, frozen=True, gc=False):
     score: float
     model: str
     seen: int
+
+
+class Seal(msgspec.Struct, frozen=True):
+    """Where an artefact lies, and how to tell that it is still ours."""
+
+    name: str
+    sha256: str
+    mac: str
+    """HMAC-SHA-256 of name and content, in hex."""
+    size: int
+
+
+class Baseline(msgspec.Struct, frozen=True, kw_only=True):
+    """A version as it is registered: what was fitted, on what, how well it did, and where it lies."""
+
+    version: uuid.UUID
+    market: int
+    kind: str
+    """`price`, `range`, `volume`, `spread` or `outlook`."""
+    model: str
+    """`prophet`"""
+    trained_from: int
+    trained_to: int
+    rows_used: int
+    step: int
+    """Microseconds a row covers."""
+    parameters: dict[str, Any]
+    libraries: dict[str, str]
+    metrics: dict[str, Any]
+    """On the held-out window: `held_from`, `held_to`, `levels`, `loss`, and figures by distance."""
+    rival: uuid.UUID | None
+    """The version in use at that time."""
+    rival_metrics: dict[str, Any] | None
+    """The rival's, on the same window."""
+    won: bool
+    """Whether it was at least as good as its rival."""
+    seal: Seal
+    created: int
+    place: int = 0
+    """Its number in the registry, given by the store."""
+
+
+class Pointer(msgspec.Struct, frozen=True):
+    """Which version of a kind is in use on a market."""
+
+    market: int
+    kind: str
+    version: uuid.UUID
+    since: int
+    pinned: bool = False
+    """Chosen by an operator: no refit replaces it."""
+
+
+class What(enum.StrEnum):
+    """What can happen to a model."""
+
+    PROMOTED = "promoted"
+    """A refit was at least as good as the version in use, and replaced it."""
+    KEPT = "kept"
+    """A refit was worse, or the version in use is pinned."""
+    CHOSEN = "chosen"
+    """An operator chose a version."""
+    ROLLED_BACK = "rolled_back"
+    """An operator went back to the version before."""
+    REFUSED = "refused"
+    """An artefact was corrupted, foreign or unsigned."""
+    FAILED = "failed"
+    """A fit raised, hung, died, or had too little to go on."""
+
+
+class ModelEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry of the models' audit log."""
+
+    at: int
+    what: What
+    actor: str
+    """An account's name, `command line`, or `training`."""
+    market: int | None = None
+    kind: str | None = None
+    version: uuid.UUID | None = None
+    previous: uuid.UUID | None = None
+    """The version that was in use before."""
+    detail: dict[str, Any] = {}
+    id: int = 0
+    """Its number in the log, given by the store."""
+
+
+class OutlookRow(msgspec.Struct, frozen=True, gc=False):
+    """What is expected of `[at, at + step)`; bands in the order of the outlook's levels."""
+
+    at: int
+    centre: float
+    lower: list[float]
+    upper: list[float]
+
+
+class Outlook(msgspec.Struct, frozen=True, kw_only=True):
+    """What one market's price, range or volume is expected to do, with bands from past misses."""
+
+    market: int
+    kind: str
+    unit: str
+    version: uuid.UUID
+    model: str
+    origin: int
+    """End of the last row it starts from, µs."""
+    step: int
+    expires: int
+    naive: float
+    """The last value: what the random walk foretells for every row."""
+    levels: list[float]
+    """Nominal coverages, ascending."""
+    rows: list[OutlookRow]
+    metrics: dict[str, Any]
+    """Of its version, on the held-out window."""

@@ -23,7 +23,7 @@ from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
 from pricewatch.engine.span import Span
-from pricewatch.engine.state import ActiveRule, Alarm, Transition
+from pricewatch.engine.state import ActiveRule, Alarm, Rest, Transition
 from pricewatch.engine.timers import Agenda
 from pricewatch.engine.times import Times
 from pricewatch.models.bands.band import Band
@@ -193,6 +193,16 @@ class Engine:
         if market is not None:
             market.band = Band(forecast)
 
+    def rest(self, market_id: int) -> Rest | None:
+        """Between which prices, and before when, no trade changes a rule; None while one must see the next trade."""
+        market = self._markets[market_id]
+        if market.fresh or len(market.indexes) > 1 or market.span is not None:
+            return None
+        price = market.price
+        if any(not isinstance(one, Instance) or one.standing.alarms for one in price.members):
+            return None  # a group looks at more than levels, and a rule's own life has its times
+        return Rest(price.down, price.up, market.timers.next)
+
     # What a restart needs
 
     def snapshot(self, market_id: int) -> list[Snapshot]:
@@ -246,7 +256,7 @@ class Engine:
         if ensemble is None:
             return NAN
         score = ensemble.take(price)
-        if score > bar.score:  # noqa: PLR1730 - NaN is not, and a call costs more
+        if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
             bar.score = score
         return score
 

@@ -173,6 +173,7 @@ def _reference(state: MarketState, index: LevelIndex) -> dict[str, Any]:
 def _score(facts: dict[str, Any], state: MarketState) -> None:
     facts["score"] = facts.get("value")
     facts["parts"] = {} if state.ensemble is None else state.ensemble.parts()
+    facts["weights"] = {} if state.ensemble is None else state.ensemble.weights()
 
 
 def _band(state: MarketState, at: int) -> dict[str, Any]:

@@ -80,6 +80,8 @@ class Judge:
             if after is not rule.state:
                 self._change(market, rule, after, direction, cause)
                 rule.index.place(rule)
+                if rule in market.roots and after.phase is Phase.IDLE:
+                    market.add_fresh(rule)  # its members may go on unchanged, and so hold at the next trade
         absence.index.place(absence)
 
     def _change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import NamedTuple
 
 import msgspec
 
@@ -67,3 +68,11 @@ class Transition(msgspec.Struct, frozen=True):
 
     row: StateRow
     signal: Signal | None
+
+
+class Rest(NamedTuple):
+    """A market on which nothing changes while `down < price < up`, for trades whose event time is before `due_at`."""
+
+    down: float
+    up: float
+    due_at: int

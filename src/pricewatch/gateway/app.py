@@ -19,9 +19,10 @@ from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, refuse_key_in_url
 from pricewatch.gateway.board import Board
+from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
-from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
@@ -73,11 +74,24 @@ class Gateway:
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
         self._routes = Routes(
-            settings, keepers, clock=clock, board=self._board, health=self._health, parse_rule=parse_rule, redis=redis
+            settings,
+            keepers,
+            clock=clock,
+            board=self._board,
+            health=self._health,
+            parse_rule=parse_rule,
+            nudge=self._hub.nudge,
+            redis=redis,
         )
         self._door: Door = self._routes.door
         self._sockets = Sockets(
-            settings, clock=clock, door=self._door, hub=self._hub, board=self._board, feed=keepers.feed
+            settings,
+            clock=clock,
+            door=self._door,
+            hub=self._hub,
+            board=self._board,
+            feed=keepers.feed,
+            consumers=keepers.consumers,
         )
         self._busy: Counter[object] = Counter()
         self._answers: Counter[int] = Counter()
@@ -225,6 +239,7 @@ class Gateway:
         pages = Pages()
         for path in pages.paths():
             router.add_get(path, pages.serve)
+        router.add_get("/asyncapi.json", asyncapi.serve)
         return app
 
     async def _shield(self, request: web.Request, handler: Serve) -> web.StreamResponse:

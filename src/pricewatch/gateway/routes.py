@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -24,12 +25,17 @@ from pricewatch.gateway.logins import Logins
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest.choices import Choices
+from pricewatch.gateway.rest.consumers import NamedConsumers
 from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, OpenHandler, Public
+from pricewatch.gateway.rest.explain import Explanations
+from pricewatch.gateway.rest.forecast import Forecasts
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.keys import Keys
 from pricewatch.gateway.rest.markets import Markets
+from pricewatch.gateway.rest.models import Models
+from pricewatch.gateway.rest.preview import Previews
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
@@ -49,7 +55,7 @@ class Route(NamedTuple):
 
 
 class Routes:
-    """Every resource, behind its guard."""
+    """Every resource, behind its guard. `nudge` tells an account's connections that its consumers may have changed."""
 
     def __init__(
         self,
@@ -60,6 +66,7 @@ class Routes:
         board: Board,
         health: Health,
         parse_rule: Parse,
+        nudge: Callable[[uuid.UUID], None],
         redis: str = "",
     ) -> None:
         records = keepers.records
@@ -90,8 +97,13 @@ class Routes:
             Keys(keepers.accounts, logins, ring, quotas, clock),
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
             Markets(board, keepers.history, keepers.models, clock),
+            Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
+            Forecasts(keepers.registry, board, clock),
+            Models(keepers.registry, keepers.desk, board),
+            Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
+            NamedConsumers(keepers.consumers, nudge),
             Desk(records.watchlists, records.audit, quotas),
             Deliveries(keepers.outbox, records.audit, clock),
             Gaps(keepers.gaps, board),

@@ -36,6 +36,13 @@ class GatewaySettings(BaseModel):
     page_size: int = Field(default=500, ge=1, le=5_000, description="Signals read from the log at a time on resume.")
     queue_messages: int = Field(default=256, ge=1, description="Messages a client may lag before it is closed.")
     queue_bytes: int = Field(default=1_048_576, ge=4_096, description="Bytes a client may lag before it is closed.")
+    deflate: bool = Field(default=True, description="Offer per-message deflate to clients that ask for it.")
+    in_flight: int = Field(
+        default=64, ge=1, le=200, description="Unacknowledged signals a named consumer's connection takes at most."
+    )
+    consumer_poll: float = Field(
+        default=5.0, gt=0, description="Seconds between looks for signals that another process gave back."
+    )
     send_buffer: int = Field(default=65_536, ge=4_096, description="Bytes of a socket's kernel send buffer.")
     stall_timeout: float = Field(default=30.0, gt=0, description="Seconds a client may take nothing at all.")
     close_timeout: float = Field(default=2.0, gt=0, description="Seconds the closing handshake may take.")
@@ -72,6 +79,11 @@ class GatewaySettings(BaseModel):
     max_keys: int = Field(default=100, ge=0, description="API keys of one account, without the revoked ones.")
     max_watchlists: int = Field(default=200, ge=0, description="Watchlists of one account.")
 
+    preview_patience: float = Field(
+        default=10.0,
+        ge=0,
+        description="Seconds a request waits for a preview on price levels before it is told to ask again.",
+    )
     handler_timeout: float = Field(default=15.0, gt=0, description="Seconds a REST request may take.")
     head_timeout: float = Field(default=15.0, gt=0, description="Seconds a connection may stay without a full request.")
     ready_timeout: float = Field(default=2.0, gt=0, description="Seconds the database may take to answer /readyz.")

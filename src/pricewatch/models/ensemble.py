@@ -120,6 +120,10 @@ class Ensemble:
             return {}
         return dict(zip(self._kinds, self.scores, strict=True))
 
+    def weights(self) -> dict[str, float]:
+        """Each model's share of the combined score."""
+        return {name: kind.weight for name, kind in self._kinds.items()}
+
     def snapshots(self, market: int, seen: int) -> list[Snapshot]:
         """One finite state a model, as of `seen`; nothing while there is no last price or a model is not well."""
         states = self._states()

@@ -103,3 +103,7 @@ class FeedLog(Protocol):
     async def get(self, account: uuid.UUID, signal: uuid.UUID) -> FeedEntry | None:
         """One signal, if it is this account's."""
         ...
+
+    async def place_before(self, account: uuid.UUID, instant: int) -> int:
+        """The `seq` of the last entry committed before `instant`; the one before the oldest where there is none."""
+        ...

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from pricewatch.domain.model import Activation, BarScore, Forecast, Snapshot
+from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 
 
 class ModelStore(Protocol):
@@ -33,6 +34,14 @@ class ModelStore(Protocol):
 
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
+        ...
+
+    async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
+        """One stored row of a version, by where it begins; None when it is not there (any more)."""
+        ...
+
+    async def bar_score(self, market: int, at: int) -> float | None:
+        """The highest score stored for the minute that begins at `at`."""
         ...
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:

@@ -40,7 +40,7 @@ class PostgresModelStore:
             await connection.execute(
                 SQL["save_version"],
                 *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
-                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires),
+                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires, forecast.source),
             )
             await connection.execute(
                 SQL["save_rows"],
@@ -65,13 +65,23 @@ class PostgresModelStore:
     async def active_forecasts(self, at_seen: int) -> list[tuple[Activation, Forecast]]:
         """Per market the activation in force at that place in the order, with its forecast; later ones too."""
         activations = [Activation(*row) for row in await self._database.fetch(SQL["active"], at_seen)]
-        forecasts = await self._forecasts({one.version for one in activations})
+        forecasts = await self.forecasts({one.version for one in activations})
         return [(one, forecasts[one.version]) for one in activations]
 
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
         version = await self._database.fetchval(SQL["newest"], market)
-        return None if version is None else (await self._forecasts({version}))[version]
+        return None if version is None else (await self.forecasts({version}))[version]
+
+    async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
+        """One stored row of a version, by where it begins."""
+        row = await self._database.fetchrow(SQL["row"], version, at)
+        return None if row is None else ForecastRow(*row)
+
+    async def bar_score(self, market: int, at: int) -> float | None:
+        """The highest score stored for the minute that begins at `at`."""
+        found: float | None = await self._database.fetchval(SQL["bar_score"], market, at)
+        return found
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""
@@ -84,7 +94,8 @@ class PostgresModelStore:
             [one.seen for one in scores],
         )
 
-    async def _forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
+    async def forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
+        """Stored versions with their rows."""
         wanted = list(versions)
         if not wanted:
             return {}

@@ -100,5 +100,9 @@ class StoreSettings(BaseModel):
     probe_interval: float = Field(
         default=1.0, gt=0, description="seconds between the probes that tell whether it is there"
     )
+    feed_keep: float = Field(
+        default=31 * 86_400.0, gt=0, description="seconds signals are kept, for resuming, replay and named consumers"
+    )
+    feed_interval: float = Field(default=3_600.0, gt=0, description="seconds between removals of expired signals")
     ticks: TickSettings = Field(default_factory=TickSettings, description="the way into the tick tables")
     embedded: EmbeddedSettings = Field(default_factory=EmbeddedSettings, description="the embedded server")

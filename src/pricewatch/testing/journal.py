@@ -14,6 +14,7 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Change, Claim, FeedHead
 from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.clock import ManualClock
+from pricewatch.testing.consumers import MemoryConsumers
 from pricewatch.testing.outbox import MemoryOutbox
 from pricewatch.testing.records import memory_records
 from pricewatch.testing.rules import MemoryRuleBook
@@ -88,6 +89,13 @@ class MemoryJournal:
         entry = self._known.get(signal)
         return entry if entry is not None and entry.feed == account else None
 
+    async def place_before(self, account: uuid.UUID, instant: int) -> int:
+        """As the port says."""
+        self._check()
+        entries = self._feeds.get(account, [])
+        before = [entry.seq for entry in entries if entry.committed < instant]
+        return before[-1] if before else (entries[0].seq - 1 if entries else 0)
+
     async def append(self, signals: Sequence[Signal], *, mail: bool = False) -> list[FeedEntry]:
         """As the port says."""
         self._check()
@@ -157,3 +165,4 @@ class MemoryStore:
         self.outbox = MemoryOutbox(self.clock)
         self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox)
         self.records = memory_records(self.clock, self.accounts, self.rules)
+        self.consumers = MemoryConsumers(self.journal, self.clock)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
-from pricewatch.domain.model import Activation, BarScore, Forecast, Snapshot
+from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 
 
 class MemoryModelStore:
@@ -49,6 +49,16 @@ class MemoryModelStore:
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
         return next((one for one in reversed(self._forecasts.values()) if one.market == market), None)
+
+    async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
+        """One stored row of a version, by where it begins."""
+        found = self._forecasts.get(version)
+        return None if found is None else next((row for row in found.rows if row.at == at), None)
+
+    async def bar_score(self, market: int, at: int) -> float | None:
+        """The highest score stored for the minute that begins at `at`."""
+        found = self.bar_scores.get((market, at))
+        return None if found is None else found.score
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""

@@ -1,83 +1,119 @@
-"""Prophet's rhythm on log closes, anchored at the last closes, with a band from the residuals at several horizons.
-
-Prophet alone drifts off the price (its own 95 % covers far less), so it gives the shape only: where the band starts is
-an exponentially weighted mean of the last closes, how wide it is comes from how far past closes really were from such
-forecasts, and it widens with the square root of time.
-"""
+"""A fit: a new version from all but the newest rows, measured on those beside the version in use."""
 
 from __future__ import annotations
 
-import logging
-import math
+from typing import Any
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
-from prophet import Prophet
 
-from pricewatch.training.job import Fitted, Job
-
-Numbers = npt.NDArray[np.float64]
-
-_DAY = 86_400_000_000
-_HORIZONS = (1, 5, 15, 30, 60)
-"""Steps ahead at which past misses are measured."""
-_MIN_MISSES = 30
-
-logging.getLogger("cmdstanpy").disabled = True  # it sets itself up at import and talks at every fit
+from pricewatch.domain.errors import BadData
+from pricewatch.models.baselines.forecast import Forecaster, Metrics, Plan, Rows, Series, measure
+from pricewatch.models.baselines.history import Examined, examine
+from pricewatch.models.baselines.kinds import KINDS, Columns, Kind, from_log, to_log
+from pricewatch.models.baselines.shape import Numbers, Shape, dump, load, seasons_for
+from pricewatch.models.baselines.shrink import shrunk
+from pricewatch.training.job import Failed, Fitted, Job, Packed
+from pricewatch.training.seasons import fit_shape, libraries
 
 
-def fit(job: Job) -> Fitted:
-    """The band for the `job.steps` rows after the last close."""
-    at = np.asarray(job.at, dtype=np.int64)
-    log_close = np.log(np.asarray(job.close, dtype=np.float64))
-    rhythm = _rhythm(at, log_close, job)
-    past, ahead = rhythm[: len(at)], rhythm[len(at) :]
-    anchors = _anchors(at, log_close - past, job)
-    spread = _spread(at, log_close - past, anchors, job)
-    centre = anchors[-1] + ahead
-    steps = np.arange(1, job.steps + 1)
-    half = np.maximum(spread * np.sqrt(steps + job.anchor_half_life), math.log1p(job.min_half_width))
-    return Fitted(np.exp(centre).tolist(), np.exp(centre - half).tolist(), np.exp(centre + half).tolist())
+def fit(job: Job) -> Fitted | Failed:
+    """What is measured is what is used: the newest rows are never fitted, only looked at.
+
+    Raises what the library raises, and `ValueError` where rows are too scattered to measure a band.
+    """
+    kind = KINDS[job.kind]
+    found = examine(columns(job.candles), kind, span=job.span, least=job.least, most=job.most, until=job.until)
+    if found.rows is None:
+        return Failed(found.note, found.status)
+    return _fit(job, kind, found, found.rows)
 
 
-def _rhythm(at: npt.NDArray[np.int64], log_close: Numbers, job: Job) -> Numbers:
-    """Prophet's expectation at the closes and at the steps after them."""
-    model = Prophet(
-        growth="flat",
-        daily_seasonality=bool(at[-1] - at[0] >= 2 * _DAY),
-        weekly_seasonality=bool(at[-1] - at[0] >= 14 * _DAY),
-        yearly_seasonality=False,
-        uncertainty_samples=0,
+def columns(packed: Packed) -> Columns:
+    """Candles as they were packed."""
+    high, low, close, volume = (
+        np.frombuffer(one, dtype=np.float64) for one in (packed.high, packed.low, packed.close, packed.volume)
     )
-    model.add_seasonality("hour", period=1 / 24, fourier_order=2, prior_scale=0.1)
-    later = at[-1] + job.step * np.arange(1, job.steps + 1, dtype=np.int64)
-    times = pd.to_datetime(np.concatenate([at, later]), unit="us")
-    model.fit(pd.DataFrame({"ds": times[: len(at)], "y": log_close}))
-    return np.asarray(model.predict(pd.DataFrame({"ds": times}))["yhat"], dtype=np.float64)
+    return Columns(np.frombuffer(packed.at, dtype=np.int64), high, low, close, volume)
 
 
-def _anchors(at: npt.NDArray[np.int64], residual: Numbers, job: Job) -> Numbers:
-    """Exponentially weighted mean of the residuals up to each close; a gap makes old ones count less."""
-    keep = np.exp2(-np.diff(at, prepend=at[0]) / (job.step * job.anchor_half_life))
-    anchors = np.empty_like(residual)
-    level = residual[0]
-    for place, value in enumerate(residual):
-        level = value + (level - value) * keep[place]
-        anchors[place] = level
-    return anchors
+def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:
+    plan = kind.plan if job.half_life is None else msgspec.structs.replace(kind.plan, half_life=job.half_life)
+    value, floor = to_log(kind, kind.raw(rows))
+    series = Series(rows.at, value, found.step)
+    since = held_since(len(rows.at), kind.held)
+    shape = _new(series, since, kind, plan)
+    challenger = Forecaster(series, plan, shape)
+    metrics = measure(challenger, since, job.levels)
+    known, refused = _known(job.champion)
+    champion = None if known is None else Forecaster(series, plan, known)
+    rival = None if champion is None else measure(champion, since, job.levels)
+    won = rival is None or (not job.pinned and metrics.loss <= rival.loss)
+    better = challenger if won or champion is None else champion
+    ahead = better.ahead(max(1, job.reach // series.step), job.levels, 0 if plan.whole else since)
+    lower, upper = _bands(ahead, job.least_half, floor)
+    return Fitted(
+        artefact=dump(shape),
+        metrics=_plain(metrics),
+        rival_metrics=None if rival is None else _plain(rival),
+        won=won,
+        parameters=_parameters(kind, plan, shape),
+        libraries=dict(libraries()),
+        trained_from=int(series.at[0]),
+        trained_to=int(series.at[since - 1]) + series.step,
+        rows_used=since,
+        unit=kind.unit,
+        step=series.step,
+        origin=int(series.at[-1]) + series.step,
+        naive=float(from_log(np.asarray([ahead.naive]), floor)[0]),
+        centre=from_log(np.asarray(ahead.centre), floor).tolist(),
+        lower=lower,
+        upper=upper,
+        status=found.status,
+        note=found.note,
+        refused=refused,
+    )
 
 
-def _spread(at: npt.NDArray[np.int64], residual: Numbers, anchors: Numbers, job: Job) -> float:
-    """Half-width of the band after one step, before the square root of time: the widest any horizon asks for."""
-    asked = []
-    for steps in _HORIZONS:
-        targets = np.searchsorted(at, at + steps * job.step)
-        origins = np.flatnonzero(targets < len(at))
-        origins = origins[at[targets[origins]] == at[origins] + steps * job.step]
-        if len(origins) >= _MIN_MISSES:
-            misses = np.abs(residual[targets[origins]] - anchors[origins])
-            asked.append(float(np.quantile(misses, job.level)) / math.sqrt(steps + job.anchor_half_life))
-    if not asked:
-        raise ValueError("too few pairs of closes at known distances to measure a band")
-    return max(asked)
+def _known(artefact: bytes) -> tuple[Shape | None, str]:
+    """The shape in use, or why it cannot be read."""
+    if not artefact:
+        return None, ""
+    try:
+        return load(artefact), ""
+    except BadData as error:
+        return None, str(error)
+
+
+def held_since(rows: int, held: float) -> int:
+    """The place of the first row that is held out."""
+    return max(2, rows - round(rows * held))
+
+
+def _new(series: Series, since: int, kind: Kind, plan: Plan) -> Shape:
+    at = series.at[:since]
+    shape = fit_shape(at, series.value[:since], seasons_for(at, series.step), linear=kind.linear)
+    if not plan.shrinks:
+        return shape
+    return shrunk(shape, series, plan, since, (since + len(series.at)) // 2)
+
+
+def _bands(ahead: Rows, least: float, floor: float) -> tuple[list[list[float]], list[list[float]]]:
+    centre = np.asarray(ahead.centre)
+    halves: list[Numbers] = [np.maximum(np.asarray(half), least) for half in ahead.half]
+    lower = [from_log(centre - half, floor).tolist() for half in halves]
+    return lower, [from_log(centre + half, floor).tolist() for half in halves]
+
+
+def _parameters(kind: Kind, plan: Plan, shape: Shape) -> dict[str, Any]:
+    return {
+        "growth": "linear" if kind.linear else "flat",
+        "seasons": {one.name: one.order for one in shape.seasons},
+        "half_life_rows": plan.half_life,
+        "held_out": kind.held,
+    }
+
+
+def _plain(metrics: Metrics) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(metrics)
+    return found

@@ -8,26 +8,39 @@ import os
 import shutil
 import signal
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
+import structlog
+
 from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.process import prepare, run
 from pricewatch.training.settings import TrainingSettings
+
+log = structlog.get_logger(__name__)
 
 
 class FitPool:
     """Never raises for what happens inside a fit; a fit that hangs is killed with all it started."""
 
-    def __init__(self, settings: TrainingSettings) -> None:
+    def __init__(self, settings: TrainingSettings, work: Callable[[Job], Fitted | Failed] = run) -> None:
+        """`work` is what the process does; it must be importable there."""
         self._settings = settings
+        self._work = work
         self._pool: ProcessPoolExecutor | None = None
         self._folder = ""
         self._tasks = 0
         self.killed = 0
+        """Processes killed at the time limit."""
         self.broken = 0
+        """Processes that died by themselves."""
+        self.out_of_memory = 0
+        """Fits that asked for more memory than they may have."""
+        self.replaced = 0
+        """Processes that had done enough."""
 
     async def fit(self, job: Job) -> Fitted | Failed:
         """One at a time."""
@@ -38,17 +51,18 @@ class FitPool:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._settings.fit_timeout):
-                outcome = await loop.run_in_executor(self._pool, run, job)
+                outcome = await loop.run_in_executor(self._pool, self._work, job)
         except TimeoutError:
             self.killed += 1
+            log.warning("training.process_killed", kind=job.kind, seconds=self._settings.fit_timeout)
             await self.close()
-            return Failed(f"killed after {self._settings.fit_timeout} s")
+            return Failed(f"killed after {self._settings.fit_timeout} s", "killed")
         except BrokenProcessPool:
             self.broken += 1
+            log.warning("training.process_died", kind=job.kind)
             await self.close()
-            return Failed("the fit process died (out of memory?)")
-        if self._tasks >= self._settings.tasks_per_child:
-            await self.close()
+            return Failed("the fit process died (out of memory?)", "died")
+        await self._look_after(outcome)
         return outcome
 
     async def close(self) -> None:
@@ -59,6 +73,16 @@ class FitPool:
         self._kill()
         await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _look_after(self, outcome: Fitted | Failed) -> None:
+        """A process that ran out of memory may be in any state; one that has done enough leaves its files behind."""
+        if isinstance(outcome, Failed) and outcome.status == "memory":
+            self.out_of_memory += 1
+            log.warning("training.out_of_memory", reason=outcome.reason, limit=self._settings.memory_limit)
+            await self.close()
+        elif self._tasks >= self._settings.tasks_per_child:
+            self.replaced += 1
+            await self.close()
 
     def _open(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="pricewatch-fit-")

@@ -21,6 +21,7 @@ def prepare(folder: str, nice: int, memory_limit: int) -> None:
     os.setsid()
     logging.disable(logging.CRITICAL)  # failures come back as values; Stan and Prophet talk at every fit
     tempfile.tempdir = folder
+    os.putenv("TMPDIR", folder)
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.putenv(threads, "1")
     os.nice(nice)
@@ -38,6 +39,8 @@ def run(job: Job) -> Fitted | Failed:
         from pricewatch.training.fit import fit
 
         return fit(job)
+    except MemoryError as error:
+        return Failed(f"MemoryError: {error}"[:500], "memory")
     except Exception as error:  # noqa: BLE001 - whatever a library does to one market stays its own
         return Failed(f"{type(error).__name__}: {error}"[:500])
 

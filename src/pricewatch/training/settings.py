@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class TrainingSettings(BaseModel):
@@ -38,6 +38,37 @@ class TrainingSettings(BaseModel):
     nice: int = Field(default=10, ge=0, le=19, description="How far fit processes step back behind everything else")
     tasks_per_child: int = Field(default=20, ge=1, description="Fits after which the process is replaced")
 
+    baseline_interval: float = Field(
+        default=21_600.0, gt=0, description="Seconds between fits of a market's range, volume and outlook"
+    )
+    baseline_rows: int = Field(default=2_016, ge=100, le=20_000, description="Rows a fit of those reads at most")
+    baseline_min_rows: int = Field(default=300, ge=100, description="Rows a fit of those needs at least")
+    baseline_ttl: float = Field(
+        default=86_400.0, gt=0, description="Seconds of event time after which those are shown as expired"
+    )
+    outlook_reach: float = Field(
+        default=432_000.0, ge=86_400, le=432_000, description="Seconds an outlook of the price reaches ahead"
+    )
+    rhythm_reach: float = Field(
+        default=86_400.0, ge=3_600, le=86_400, description="Seconds that range and volume are foretold ahead"
+    )
+    levels: tuple[float, ...] = Field(
+        default=(0.8, 0.95, 0.99), min_length=1, description="Nominal coverages of the bands of outlooks"
+    )
+    early_gap: float = Field(
+        default=900.0, ge=0, description="Seconds between two early refits of one market, however often drift is seen"
+    )
+    keep_versions: int = Field(
+        default=20, ge=2, description="Versions of each kind and market that stay in the registry"
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _are_levels(cls, levels: tuple[float, ...]) -> tuple[float, ...]:
+        if list(levels) != sorted(set(levels)) or not all(0.5 <= one < 1 for one in levels):
+            raise ValueError("must be ascending, each at least 0.5 and below 1, for example [0.8, 0.95, 0.99]")
+        return levels
+
     @model_validator(mode="after")
     def _spans_overlap(self) -> Self:
         if self.ttl <= self.refit_interval * (1 + self.jitter):
@@ -47,6 +78,10 @@ class TrainingSettings(BaseModel):
             )
         if self.horizon < self.ttl:
             raise ValueError(f"horizon ({self.horizon} s) must reach as far as ttl ({self.ttl} s)")
+        if self.baseline_rows < self.baseline_min_rows:
+            raise ValueError(
+                f"baseline_rows ({self.baseline_rows}) must be at least baseline_min_rows ({self.baseline_min_rows})"
+            )
         if self.rows < self.min_rows:
             raise ValueError(f"rows ({self.rows}) must be at least min_rows ({self.min_rows})")
         return self

@@ -1,34 +1,55 @@
-"""The trainer: refits every market's baseline on a schedule, in another process."""
+"""The trainer: refits every market's baselines on a schedule, in another process."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
 from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.market import Candle, Market
-from pricewatch.domain.model import Forecast, ForecastRow
-from pricewatch.domain.time import MINUTE, SECOND
+from pricewatch.domain.market import Market
+from pricewatch.domain.model import Pointer
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.models import ForecastSink, ModelStore
+from pricewatch.ports.registry import Artefacts, Registry
 from pricewatch.ports.ticks import History
 from pricewatch.telemetry.metrics import Sample
-from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
+from pricewatch.training.reading import Reader
+from pricewatch.training.refit import Fits, Refitter, State
 from pricewatch.training.schedule import Schedule
 from pricewatch.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
 
+Task = tuple[int, str]
+"""A market and what is read for it together."""
+GROUPS: Mapping[str, tuple[str, ...]] = {"price": ("price",), "days": ("range", "volume", "outlook")}
+"""What is fitted from the same candles."""
+_GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
+_NEW = State("waiting", "not looked at yet")
+_FAILURES = frozenset({"failed", "killed", "died", "memory"})
+"""What is not the candles' fault."""
+
+
+class Pool(Fits, Protocol):
+    """Where fits happen, with what is counted there."""
+
+    killed: int
+    broken: int
+    out_of_memory: int
+
+    async def close(self) -> None:
+        """End its process."""
+        ...
+
 
 class Trainer:
-    """A fit that hangs, dies or raises changes nothing but counters."""
+    """A `Part` and `Refits`. A fit that hangs, dies or raises changes nothing but counters."""
 
     name = "training"
 
@@ -39,25 +60,37 @@ class Trainer:
         *,
         history: History,
         models: ModelStore,
+        registry: Registry,
+        artefacts: Artefacts,
         forecasts: ForecastSink,
         clock: Clock,
+        pool: Pool | None = None,
     ) -> None:
         self._settings = settings
         self._markets = list(markets)
-        self._history = history
-        self._models = models
-        self._forecasts = forecasts
-        self._clock = clock
-        self._pool = FitPool(settings)
-        self._schedule = Schedule(
-            settings.refit_interval, settings.retry_interval, settings.jitter, random.Random().random
+        self._reader = Reader(history, clock)
+        self._registry = registry
+        self._pool: Pool = pool or FitPool(settings)
+        self._refitter = Refitter(
+            settings,
+            fits=self._pool,
+            models=models,
+            registry=registry,
+            artefacts=artefacts,
+            forecasts=forecasts,
+            clock=clock,
         )
-        self._fitted = 0
-        self._failed = 0
-        self._waiting: set[int] = set()
-        self._failing: dict[int, str] = {}
+        self._schedule: Schedule[Task] = Schedule(settings.retry_interval, settings.jitter, random.Random().random)
+        self._states: dict[tuple[int, str], State] = {}
+        self._pointers: dict[tuple[int, str], Pointer] = {}
+        self._expired: set[tuple[int, str]] = set()
+        self._last: dict[int, float] = {}
+        self._asked: dict[int, str] = {}
         self._storage: str | None = None
         self._seconds = 0.0
+        self.fitted = 0
+        self.failed = 0
+        self.early = 0
 
     async def run(self) -> None:
         """Fit until cancelled, one market at a time."""
@@ -80,15 +113,30 @@ class Trainer:
         """Take up further markets from the next round on."""
         self._markets += [market for market in markets if market not in self._markets]
 
+    def refit_soon(self, market: int, reason: str) -> None:
+        """Fit this market's baselines at the next look, though not more often than every `early_gap` seconds."""
+        self._asked.setdefault(market, reason)
+
     def status(self) -> Mapping[str, Any]:
         """JSON-ready facts for `/status`."""
         return {
             "enabled": self._settings.enabled,
-            "fitted": self._fitted,
-            "failed": self._failed,
+            "fitted": self.fitted,
+            "failed": self.failed,
+            "promoted": self._refitter.promoted,
+            "kept": self._refitter.kept,
+            "refused_artefacts": self._refitter.refused,
             "killed": self._pool.killed,
-            "too_few_rows": len(self._waiting),
-            "failing": {str(market): reason for market, reason in self._failing.items()},
+            "died": self._pool.broken,
+            "out_of_memory": self._pool.out_of_memory,
+            "early": self.early,
+            "states": dict(Counter(state.status for state in self._states.values())),
+            "unfitted": {
+                f"{market}/{kind}": f"{state.status}: {state.note}"
+                for (market, kind), state in sorted(self._states.items())
+                if not state.fitted
+            },
+            "expired": [f"{market}/{kind}" for market, kind in sorted(self._expired)],
             "last_seconds": round(self._seconds, 3),
         }
 
@@ -98,92 +146,96 @@ class Trainer:
 
     def samples(self) -> Iterable[Sample]:
         """Its counters and gauges."""
-        yield Sample("fits", self._fitted, help="Baselines fitted and stored")
-        yield Sample("failures", self._failed, help="Fits that raised, hung or died")
+        yield Sample("fits", self.fitted, help="Baselines fitted and stored")
+        yield Sample("failures", self.failed, help="Fits that raised, hung or died")
         yield Sample("killed", self._pool.killed, help="Fit processes killed at the time limit")
         yield Sample("broken", self._pool.broken, help="Fit processes that died by themselves")
-        yield Sample("failing_markets", len(self._failing), "gauge", help="Markets whose last fit failed")
-        yield Sample("waiting_markets", len(self._waiting), "gauge", help="Markets with too few candles")
+        yield Sample("out_of_memory", self._pool.out_of_memory, help="Fits that met their memory limit")
+        yield Sample("promoted", self._refitter.promoted, help="New versions that replaced the one in use")
+        yield Sample("kept", self._refitter.kept, help="New versions that were worse than the one in use")
+        yield Sample("refused_artefacts", self._refitter.refused, help="Artefacts that were not believed")
+        yield Sample("early_refits", self.early, help="Refits ahead of their time")
+        counts = Counter(state.status for state in self._states.values())
+        for status, count in sorted(counts.items()):
+            yield Sample("baselines", count, "gauge", (("status", status),), help="Baselines by how the last fit went")
+        yield Sample("expired_bands", len(self._expired), "gauge", help="Baselines past their time to live")
         yield Sample("last_fit_seconds", self._seconds, "gauge", help="Wall time of the last fit")
 
     async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
         """Everything that is due now."""
-        self._schedule.know([market.id for market in self._markets], loop.time())
-        while (market := self._schedule.take(loop.time())) is not None:
-            if await self._refit(market, loop):
-                self._schedule.done(market, loop.time())
-            else:
-                self._schedule.failed(market, loop.time())
+        now = loop.time()
+        self._schedule.know([(market.id, group) for market in self._markets for group in GROUPS], now)
+        self._hurry(now)
+        await self._heed_operators(now)
+        while (task := self._schedule.take(loop.time())) is not None:
+            span = await self._refit(task, loop)
+            self._schedule.put_off(task, loop.time(), span)
+            await self._refitter.prune()
 
-    async def _refit(self, market: int, loop: asyncio.AbstractEventLoop) -> bool:
-        candles = usable(await self._candles(market))
+    def _hurry(self, now: float) -> None:
+        """Bring forward what was asked for, unless that market has just had its turn."""
+        asked, self._asked = self._asked, {}
+        known = {market.id for market in self._markets}
+        for market, reason in asked.items():
+            if (
+                market not in known
+                or now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap
+            ):
+                continue
+            self.early += 1
+            log.info("training.early", market=market, reason=reason)
+            for group in GROUPS:
+                self._schedule.rouse((market, group), now)
+
+    async def _heed_operators(self, now: float) -> None:
+        """What was promoted or rolled back elsewhere is put to use now, not at the next refit."""
+        found = {(one.market, one.kind): one for one in await self._registry.pointers()}
+        for key, pointer in found.items():
+            known = self._pointers.get(key)
+            if known is not None and known != pointer:
+                self._schedule.rouse((key[0], _GROUP_OF[key[1]]), now)
+        self._pointers = found
+
+    async def _refit(self, task: Task, loop: asyncio.AbstractEventLoop) -> float:
+        """One market's turn; returns after how many seconds it is next."""
+        market, group = task
+        ours = self._settings
+        if group == "price":
+            candles = await self._reader.minutes(market, ours.rows)
+        else:
+            candles = await self._reader.hours(market, ours.baseline_rows, ours.baseline_min_rows)
         self._storage_found()
-        if len(candles) < self._settings.min_rows:
-            self._waiting.add(market)
-            return False
-        self._waiting.discard(market)
         started = loop.time()
-        outcome = await self._pool.fit(self._job(candles))
+        for kind in GROUPS[group]:
+            before = self._states.get((market, kind), _NEW)
+            pointer = self._pointers.get((market, kind))
+            state = await self._refitter.refit(market, kind, candles, pointer, before)
+            if state.pointer is not None:  # our own promotions are no operator's
+                self._pointers[market, kind] = state.pointer
+            self._note(market, kind, state, candles.until)
         self._seconds = loop.time() - started
-        forecast = None if isinstance(outcome, Failed) else self._forecast(market, candles, outcome)
-        if forecast is None:
-            self._count_failure(market, outcome.reason if isinstance(outcome, Failed) else "the band is not finite")
-            return False
-        await self._models.save_forecast(forecast)
-        self._fitted += 1
-        if self._failing.pop(market, None) is not None:
-            log.info("training.recovered", market=market)
-        self._forecasts.forecast_ready(forecast)
-        return True
+        interval = ours.refit_interval if group == "price" else ours.baseline_interval
+        fitted = any(self._states[market, kind].fitted for kind in GROUPS[group])
+        if fitted:
+            self._last[market] = loop.time()
+        return interval if fitted else min(ours.retry_interval, interval)
 
-    async def _candles(self, market: int) -> list[Candle]:
-        """The closed minutes before the market's newest trade, or before now where there is none."""
-        recent = await self._history.recent([market], 1)
-        newest = recent[market][-1].trade.at if market in recent else self._clock.now()
-        end = newest - newest % MINUTE
-        span = 2 * self._settings.rows
-        return await self._history.candles(market, end - span * MINUTE, end, span=MINUTE, limit=span)
-
-    def _job(self, candles: Sequence[Candle]) -> Job:
-        kept = candles[-self._settings.rows :]
-        return Job(
-            at=[candle.at for candle in kept],
-            close=[candle.close for candle in kept],
-            steps=round(self._settings.horizon * SECOND) // MINUTE,
-            step=MINUTE,
-            level=self._settings.level,
-            anchor_half_life=self._settings.anchor_half_life,
-            min_half_width=self._settings.min_half_width,
-        )
-
-    def _forecast(self, market: int, candles: Sequence[Candle], fitted: Fitted) -> Forecast | None:
-        """The stored form; None when a number is not finite or the band is upside down."""
-        kept = candles[-self._settings.rows :]
-        trained_to = kept[-1].at + MINUTE
-        rows = [
-            ForecastRow(trained_to + place * MINUTE, centre, lower, upper)
-            for place, (centre, lower, upper) in enumerate(zip(fitted.centre, fitted.lower, fitted.upper, strict=True))
-        ]
-        if not all(0 < row.lower <= row.centre <= row.upper < math.inf for row in rows):
-            return None
-        return Forecast(
-            version=uuid.uuid4(),
-            market=market,
-            model="prophet",
-            trained_from=kept[0].at,
-            trained_to=trained_to,
-            rows_used=len(kept),
-            level=self._settings.level,
-            step=MINUTE,
-            expires=trained_to + round(self._settings.ttl * SECOND),
-            rows=rows,
-        )
-
-    def _count_failure(self, market: int, reason: str) -> None:
-        self._failed += 1
-        if market not in self._failing:
-            log.warning("training.failed", market=market, reason=reason)
-        self._failing[market] = reason
+    def _note(self, market: int, kind: str, state: State, until: int) -> None:
+        """Count, and tell when something begins or ends."""
+        before = self._states.get((market, kind), _NEW)
+        self._states[market, kind] = state
+        if state.fitted:
+            self.fitted += 1
+            if not before.fitted and before is not _NEW:
+                log.info("training.recovered", market=market, kind=kind, was=before.status)
+        elif state.status in _FAILURES:
+            self.failed += 1
+        key = (market, kind)
+        if state.pointer is None or until < state.expires:
+            self._expired.discard(key)
+        elif key not in self._expired:
+            self._expired.add(key)
+            log.warning("training.band_expired", market=market, kind=kind, status=state.status, note=state.note)
 
     def _storage_lost(self, reason: str) -> None:
         if self._storage is None:
@@ -194,9 +246,3 @@ class Trainer:
         if self._storage is not None:
             log.info("training.storage_found")
             self._storage = None
-
-
-def usable(candles: Sequence[Candle]) -> list[Candle]:
-    """In order of time, one a minute (the last one wins), with a close that has a finite logarithm."""
-    by_time = {candle.at: candle for candle in candles if 0 < candle.close < math.inf}
-    return [by_time[at] for at in sorted(by_time)]

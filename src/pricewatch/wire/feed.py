@@ -6,9 +6,12 @@ Wherever a frame carries both `epoch` and `seq` at its top level, the pair is a 
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
+
+from pricewatch.wire.signal import SignalDocument
+from pricewatch.wire.tick import TickerDocument
 
 PROTOCOL = 1
 
@@ -20,12 +23,42 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seq: int
 
 
-class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Of `subscribe` and `unsubscribe`."""
+_Word = Annotated[str, msgspec.Meta(max_length=64)]
+_Seq = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
-    channel: Annotated[str, msgspec.Meta(max_length=64)] = ""
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a request is about. Which fields a method takes is told by `docs/feed.md`."""
+
+    channel: _Word = ""
     symbols: list[Annotated[str, msgspec.Meta(max_length=128)]] | None = None
     after: Place | None = None
+    rules: Annotated[list[uuid.UUID], msgspec.Meta(min_length=1, max_length=1_000)] | None = None
+    """Only signals of these rules."""
+    severities: Annotated[list[_Word], msgspec.Meta(min_length=1, max_length=16)] | None = None
+    """Only signals of these severities."""
+    kinds: Annotated[list[_Word], msgspec.Meta(min_length=1, max_length=64)] | None = None
+    """Only signals of these conditions, like `crosses`."""
+    since: Annotated[str, msgspec.Meta(max_length=64)] | None = msgspec.field(name="from", default=None)
+    """Replay from this time on (RFC 3339, of the commit)."""
+    until: Annotated[str, msgspec.Meta(max_length=64)] | None = msgspec.field(name="to", default=None)
+    """Replay up to before this time, then end."""
+    consumer: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    """The named consumer this is about."""
+    start: Literal["newest", "oldest"] | Place | None = None
+    """Where a consumer begins that is not there yet; `newest` by default."""
+    ack_wait: Annotated[float, msgspec.Meta(ge=0.1, le=86_400)] | None = None
+    """Seconds after which an unacknowledged signal is redelivered."""
+    max_in_flight: Annotated[int, msgspec.Meta(ge=1, le=200)] | None = None
+    """Unacknowledged signals this connection takes at most."""
+    seqs: Annotated[list[_Seq], msgspec.Meta(min_length=1, max_length=1_000)] | None = None
+    """The signals that are acknowledged, given back or extended."""
+    upto: _Seq | None = None
+    """In place of `seqs`: all up to this one that were delivered under the lease."""
+    lease: _Seq | None = None
+    """Under which they were delivered, if not under this connection's."""
+    delay: Annotated[float, msgspec.Meta(ge=0, le=86_400)] | None = None
+    """`nack`: seconds until redelivery (0). `extend`: seconds from now (`ack_wait`)."""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +85,8 @@ class Limits(msgspec.Struct, frozen=True):
     queue_bytes: int
     heartbeat_seconds: float
     ticker_seconds: float
+    in_flight: int = 64
+    """Unacknowledged signals of a named consumer, where a connection asks for no other number."""
 
 
 class Welcome(msgspec.Struct, frozen=True, tag_field="type", tag="welcome"):
@@ -160,6 +195,14 @@ class StatusFrame(msgspec.Struct, frozen=True, tag_field="type", tag="status"):
     channel: str = "status"
 
 
+class ReplayDone(msgspec.Struct, frozen=True, tag_field="type", tag="replay_done"):
+    """The asked stretch of time is through and its subscription over; `seq` is the last place in it."""
+
+    epoch: int
+    seq: int
+    channel: str = "signals"
+
+
 class GoingAway(msgspec.Struct, frozen=True, tag_field="type", tag="going_away"):
     """We stop: come back after `reconnect_after` seconds and resume."""
 
@@ -171,12 +214,46 @@ def encode(frame: Any) -> bytes:
     return msgspec.json.encode(frame)
 
 
-def signal_frame(epoch: int, seq: int, prev: int, document: bytes, *, channel: str = "signals") -> bytes:
-    """A signal's frame around its document, which is encoded once for all who get it.
+class SignalFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="signal"):
+    """A signal at its place in the feed.
 
-    `prev` is the place this subscription was at before: the `seq` of its previous signal or snapshot.
+    `prev` is the place this subscription was at before: the `seq` of its previous signal or snapshot. `replay` marks
+    the past that was asked for by time. To a named consumer (`consumer`, `attempt` from 1, `lease`) `prev` is null:
+    its signals are shared with others and may come again.
     """
-    head = f'{{"type":"signal","channel":"{channel}","epoch":{epoch},"seq":{seq},"prev":{prev},"data":'
+
+    channel: str
+    epoch: int
+    seq: int
+    prev: int | None
+    replay: bool = False
+    consumer: str | None = None
+    attempt: int | None = None
+    lease: int | None = None
+    data: SignalDocument
+
+
+class TickerFrame(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="ticker"):
+    """The last state of every market that changed since the frame before."""
+
+    channel: Literal["ticker"]
+    data: list[TickerDocument]
+
+
+class TickerSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
+    """The last state of every newly subscribed market that has one."""
+
+    channel: Literal["ticker"]
+    snapshot: bool
+    data: list[TickerDocument]
+
+
+def signal_frame(
+    epoch: int, seq: int, prev: int, document: bytes, *, channel: str = "signals", replay: bool = False
+) -> bytes:
+    """A `SignalFrame` around its document, which is encoded once for all who get it."""
+    flag = '"replay":true,' if replay else ""
+    head = f'{{"type":"signal","channel":"{channel}","epoch":{epoch},"seq":{seq},"prev":{prev},{flag}"data":'
     return head.encode() + document + b"}"
 
 

@@ -11,6 +11,7 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.ports.markets import MarketChoice
 from pricewatch.ports.rules import StoredRule
 from pricewatch.ports.ticks import Sequenced
+from pricewatch.wire.consumer import ConsumerDocument
 from pricewatch.wire.gap import GapDocument
 from pricewatch.wire.rest import CandleDocument, RuleDocument, rule
 from pricewatch.wire.signal import SignalDocument
@@ -24,6 +25,12 @@ class SymbolDocument(TickerDocument, frozen=True, kw_only=True):
 
     feed_age: float | None
     state: str
+
+
+class ConsumerPage(msgspec.Struct, frozen=True):
+    """All of an account's, by name."""
+
+    consumers: list[ConsumerDocument]
 
 
 class SymbolPage(msgspec.Struct, frozen=True):

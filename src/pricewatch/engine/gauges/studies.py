@@ -8,6 +8,9 @@ from typing import Protocol
 
 import msgspec
 
+STILL = 1e-9
+"""Closes that differ by no more than that share of their mean differ by the error of the sums alone."""
+
 
 class Study(Protocol):
     """Numbers over closes. Unknown is NaN."""
@@ -144,7 +147,7 @@ class Deviation:
             return math.nan
         away = price - self._mean
         squares = self._squares + away * away * others / self._period
-        if squares <= 0.0:
+        if squares <= self._period * (STILL * self._mean) ** 2:
             return math.nan
         return away * others / self._period / math.sqrt(squares / self._period)
 

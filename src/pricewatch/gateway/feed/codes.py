@@ -20,6 +20,10 @@ class ErrorCode(enum.StrEnum):
     ALREADY_SUBSCRIBED = "already_subscribed"
     TOO_MANY_SYMBOLS = "too_many_symbols"
     RATE_LIMITED = "rate_limited"
+    UNKNOWN_CONSUMER = "unknown_consumer"
+    TOO_MANY_CONSUMERS = "too_many_consumers"
+    LEASE_LOST = "lease_lost"
+    CONSUMER_ENDED = "consumer_ended"
 
 
 class Close(enum.IntEnum):
@@ -49,13 +53,24 @@ ERRORS: dict[ErrorCode, Meaning] = {
     ErrorCode.INVALID: Meaning("A field is missing, unknown or of the wrong type; the reason names it.", retry=False),
     ErrorCode.TOO_LARGE: Meaning("The frame exceeds `limits.frame_bytes`.", retry=False),
     ErrorCode.NOT_TEXT: Meaning("Requests are text frames; this was a binary one.", retry=False),
-    ErrorCode.UNKNOWN_METHOD: Meaning("Methods are subscribe, unsubscribe and ping.", retry=False),
+    ErrorCode.UNKNOWN_METHOD: Meaning("Methods are subscribe, unsubscribe, ping, ack, nack and extend.", retry=False),
     ErrorCode.UNKNOWN_CHANNEL: Meaning("Channels are ticker, signals, system, status and heartbeat.", retry=False),
     ErrorCode.UNKNOWN_SYMBOL: Meaning("No such symbol or market; see did_you_mean.", retry=False),
     ErrorCode.NOT_SUBSCRIBED: Meaning("There was no such subscription to end.", retry=False),
-    ErrorCode.ALREADY_SUBSCRIBED: Meaning("`after` needs a new subscription: unsubscribe first.", retry=False),
+    ErrorCode.ALREADY_SUBSCRIBED: Meaning(
+        "`after`, `from`, other filters, or the same consumer again need a new subscription: unsubscribe first.",
+        retry=False,
+    ),
     ErrorCode.TOO_MANY_SYMBOLS: Meaning("The request exceeds `limits.symbols`; `*` names all.", retry=False),
     ErrorCode.RATE_LIMITED: Meaning("Too many requests; wait a second and ask again.", retry=True),
+    ErrorCode.UNKNOWN_CONSUMER: Meaning("This session has not joined that consumer: subscribe first.", retry=False),
+    ErrorCode.TOO_MANY_CONSUMERS: Meaning("A session joins at most 16 consumers.", retry=False),
+    ErrorCode.LEASE_LOST: Meaning(
+        "These signals are another connection's by now, or wait for redelivery, or were never yours.", retry=False
+    ),
+    ErrorCode.CONSUMER_ENDED: Meaning(
+        "The consumer was reset or deleted, or signals expired before it came to them: subscribe again.", retry=True
+    ),
 }
 
 CLOSES: dict[Close, Meaning] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -12,9 +13,9 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.latencies import Latencies
 from pricewatch.gateway.feed.link import Link
-from pricewatch.gateway.feed.outlet import Message, framed
 from pricewatch.gateway.feed.subscription import Phase, Plan, plan
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -125,6 +126,11 @@ class Hub:
         if selection:
             self._groups.setdefault(selection, set()).add(link)
 
+    def nudge(self, account: uuid.UUID) -> None:
+        """Something may be handed to any named consumer of the account."""
+        for link in self._accounts.get(account, ()):
+            link.consuming.wake()
+
     # -- signals ------------------------------------------------------------------------------------------------------
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
@@ -146,6 +152,7 @@ class Hub:
         plans: dict[object, tuple[Plan, Message]] = {}
         encoded = _Memo()
         for link in links:
+            link.consuming.wake(channel)
             signals = link.session.feeds.get(channel)
             if signals is None:
                 continue

@@ -11,10 +11,15 @@ from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Selection
-from pricewatch.gateway.feed.outlet import Message, Outlet, framed
-from pricewatch.gateway.feed.session import Hang, More, Open, Prices, Say, Session, Status, Step
+from pricewatch.gateway.feed.consuming import Consuming
+from pricewatch.gateway.feed.framing import Message, framed
+from pricewatch.gateway.feed.outlet import Outlet
+from pricewatch.gateway.feed.session import Session
+from pricewatch.gateway.feed.steps import Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Plan, Signals
 from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.ports.clock import Clock
+from pricewatch.ports.consumers import Consumers
 from pricewatch.ports.journal import FeedLog
 
 
@@ -29,6 +34,10 @@ class Switchboard(Protocol):
         """The parts' status as a frame."""
         ...
 
+    def nudge(self, account: uuid.UUID) -> None:
+        """Something may be handed to any named consumer of the account."""
+        ...
+
 
 class Link:
     """Joins a session (what to do) and an outlet (how it goes out); reads the log where the session asks."""
@@ -41,6 +50,8 @@ class Link:
         *,
         board: Switchboard,
         log: FeedLog,
+        consumers: Consumers,
+        clock: Clock,
         settings: GatewaySettings,
         group: asyncio.TaskGroup,
     ) -> None:
@@ -55,6 +66,7 @@ class Link:
         self._log = log
         self._settings = settings
         self._group = group
+        self.consuming = Consuming(session, self, consumers, clock=clock, settings=settings, group=group)
 
     def perform(self, steps: list[Step]) -> None:
         """Carry out what the session decided; frames that follow each other go out in one write."""
@@ -80,11 +92,20 @@ class Link:
         signals.follow(plan)
         return bool(plan.frames)
 
+    async def cleared(self) -> bool:
+        """Wait until the client has taken what it was sent; False when it is gone."""
+        await self.outlet.cleared()
+        return not self.outlet.ended.is_set()
+
+    def nudge(self) -> None:
+        """Something may be handed to any named consumer of the account."""
+        self._board.nudge(self.session.account)
+
     def _say(self, frames: list[bytes]) -> None:
         if frames:
             self.outlet.send(Message(b"".join(frames), len(frames)))
 
-    def _act(self, step: Open | More | Prices | Status | Hang) -> None:
+    def _act(self, step: Step) -> None:
         match step:
             case Open() | More():
                 self._group.create_task(self._read(step), name="feed.read")
@@ -95,6 +116,10 @@ class Link:
                     self._say([framed(self._board.status_frame())])
             case Hang(code):
                 self.outlet.end(code)
+            case Say():
+                self._say([framed(step.frame)])
+            case _:
+                self.consuming.act(step)
 
     async def _read(self, step: Open | More) -> None:
         """Answer the session from the log, however long it is away. A backlog waits for the client, page by page."""
@@ -119,7 +144,12 @@ class Link:
         head = await self._log.head(feed)
         oldest = await self._log.read(feed, after_seq=0, limit=1)
         recent = await self._log.latest(feed, limit=self._settings.snapshot_signals)
-        return Opening(head, oldest[0].seq if oldest else None, recent)
+        first = oldest[0].seq if oldest else None
+        if step.span is None:
+            return Opening(head, first, recent)
+        begin = await self._log.place_before(feed, step.span.since)
+        end = None if step.span.until is None else await self._log.place_before(feed, step.span.until)
+        return Opening(head, first, recent, begin, end)
 
     async def _page(self, step: More) -> list[FeedEntry]:
         return await self._log.read(self._feed(step), after_seq=step.cursor, limit=self._settings.page_size)

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import struct
 from collections import deque
-from collections.abc import Callable
-from typing import NamedTuple
 
 from aiohttp import web
 
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.framing import Message
 
 _BATCH = 65_536
-
-
-def framed(payload: bytes) -> bytes:
-    """A WebSocket text frame as a server sends it (RFC 6455: one piece, no mask, no extension)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x81, size)) + payload
-    if size < 65_536:
-        return struct.pack(">BBH", 0x81, 126, size) + payload
-    return struct.pack(">BBQ", 0x81, 127, size) + payload
-
-
-class Message(NamedTuple):
-    """One or more frames, made once for all who get them. `landed` is called when they are written."""
-
-    data: bytes
-    frames: int = 1
-    landed: Callable[[], None] | None = None
 
 
 class Outlet:
@@ -44,6 +24,7 @@ class Outlet:
         messages: int,
         size: int,
         stall_timeout: float,
+        deflates: bool = False,
     ) -> None:
         self.ended = asyncio.Event()
         self.code = Close.NORMAL
@@ -56,6 +37,7 @@ class Outlet:
         self._max_frames = messages
         self._max_bytes = size
         self._stall_timeout = stall_timeout
+        self._deflates = deflates
         self._work = asyncio.Event()
         # With no high water mark the protocol is "paused" exactly while the kernel's buffer is full.
         transport.set_write_buffer_limits(high=0)
@@ -131,7 +113,7 @@ class Outlet:
         if self._transport.is_closing():
             self.end(Close.NORMAL)
             return False
-        self._transport.write(message.data)
+        self._transport.write(message.deflated() if self._deflates else message.data)
         self.sent += message.frames
         if message.landed is not None:
             message.landed()

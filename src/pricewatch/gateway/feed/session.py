@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
 
 import msgspec
 
+from pricewatch.domain.errors import Invalid
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.time import rfc3339
 from pricewatch.gateway.board import EVERYTHING, Board, Selection
+from pricewatch.gateway.feed import wishes
 from pricewatch.gateway.feed.codes import Close, ErrorCode
+from pricewatch.gateway.feed.membership import Leave, Member, Members, Settle, settled
+from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Encoder, Opening, Phase, Signals
+from pricewatch.ports.consumers import Joined, Lot, Settlement, Wish
 from pricewatch.ports.journal import FeedHead
 from pricewatch.wire.feed import (
     PROTOCOL,
     Error,
     Limits,
+    Params,
     Place,
     Pong,
     Request,
@@ -30,70 +35,15 @@ from pricewatch.wire.feed import (
 )
 
 CHANNELS = ("ticker", "signals", "system", "status", "heartbeat")
-FEEDS = frozenset({"signals", "system"})
-"""Channels with a place to resume from."""
 _DECODER = msgspec.json.Decoder(Request)
+_Refusal = tuple[ErrorCode, str, RequestId]
 
 
-class Say(NamedTuple):
-    """Send one frame."""
-
-    frame: bytes
+class _OnlyId(msgspec.Struct, frozen=True):
+    req_id: RequestId = None
 
 
-class Open(NamedTuple):
-    """Read the log's head, oldest and recent entries, then call `opened`."""
-
-    generation: int
-    channel: str = "signals"
-
-
-class More(NamedTuple):
-    """Read the log after `cursor`, then call `page`."""
-
-    generation: int
-    cursor: int
-    channel: str = "signals"
-
-
-class Prices(NamedTuple):
-    """The ticker selection is now this one."""
-
-    selection: Selection
-
-
-class Status(NamedTuple):
-    """Send the parts' status now, and at every change while `on`."""
-
-    on: bool
-
-
-class Hang(NamedTuple):
-    """Close with this code; nothing more is sent."""
-
-    code: Close
-
-
-Step = Say | Open | More | Prices | Status | Hang
-
-
-class Bucket:
-    """Allows `burst` at once and `rate` a second. Time is handed in, in seconds."""
-
-    def __init__(self, rate: float, burst: int, now: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left = float(burst)
-        self._then = now
-
-    def allows(self, now: float) -> bool:
-        """Take one if there is one."""
-        self._left = min(self._burst, self._left + (now - self._then) * self._rate)
-        self._then = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
+_ID_DECODER = msgspec.json.Decoder(_OnlyId)
 
 
 class Session:
@@ -114,6 +64,8 @@ class Session:
         self.tickers: Selection = frozenset()
         self.feeds: dict[str, Signals] = {}
         """The subscriptions on channels with a log, by channel."""
+        self.members = Members()
+        """The named consumers it has joined."""
         self.status = False
         self._board = board
         self._limits = limits
@@ -125,6 +77,9 @@ class Session:
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
             "ping": self._ping,
+            "ack": self._settle,
+            "nack": self._settle,
+            "extend": self._settle,
         }
 
     @property
@@ -150,48 +105,100 @@ class Session:
 
     def receive(self, frame: str | bytes, now: float, time: int) -> list[Step]:
         """Answer one frame, whatever it is. `now` in seconds for the rate, `time` in microseconds for the reader."""
-        if not self._bucket.allows(now):
+        asked = self._read(frame)
+        # Who acknowledges what it holds is never asking for too much.
+        if not self._is_owed(asked) and not self._bucket.allows(now):
             return self._refuse(ErrorCode.RATE_LIMITED, "too many requests; wait a second")
-        if isinstance(frame, bytes):
-            return self._refuse(ErrorCode.NOT_TEXT, "send text frames")
-        if len(frame) > self._limits.frame_bytes or len(frame.encode()) > self._limits.frame_bytes:
-            return self._refuse(ErrorCode.TOO_LARGE, f"a frame has at most {self._limits.frame_bytes} bytes")
-        try:
-            request = _DECODER.decode(frame)
-        except msgspec.ValidationError as error:
-            return self._refuse(ErrorCode.INVALID, str(error))
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            return self._refuse(ErrorCode.BAD_JSON, str(error)[:200])
-        method = self._methods.get(request.method)
+        if not isinstance(asked, Request):
+            return self._refuse(*asked)
+        method = self._methods.get(asked.method)
         if method is None:
             return self._refuse(
-                ErrorCode.UNKNOWN_METHOD, f"there is no method {request.method!r}", request.req_id, list(self._methods)
+                ErrorCode.UNKNOWN_METHOD, f"there is no method {asked.method!r}", asked.req_id, list(self._methods)
             )
-        return list(method(request, time))
+        try:
+            return list(method(asked, time))
+        except Invalid as error:
+            return self._refuse(ErrorCode.INVALID, f"params.{error}", asked.req_id)
+
+    def _read(self, frame: str | bytes) -> Request | _Refusal:
+        """The request, or why it is none."""
+        if isinstance(frame, bytes):
+            return ErrorCode.NOT_TEXT, "send text frames", None
+        if len(frame) > self._limits.frame_bytes or len(frame.encode("utf-8", "replace")) > self._limits.frame_bytes:
+            return ErrorCode.TOO_LARGE, f"a frame has at most {self._limits.frame_bytes} bytes", None
+        try:
+            return _DECODER.decode(frame)
+        except msgspec.ValidationError as error:
+            return ErrorCode.INVALID, str(error), _id_of(frame)
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            return ErrorCode.BAD_JSON, str(error)[:200], None
 
     def _ping(self, request: Request, time: int) -> Iterator[Step]:
         yield Say(encode(Pong(request.req_id, rfc3339(time))))
 
-    def _subscribe(self, request: Request, _: int) -> Iterator[Step]:
+    def _subscribe(self, request: Request, time: int) -> Iterator[Step]:
         channel = request.params.channel
         if channel not in CHANNELS:
             yield from self._unknown_channel(request)
-        elif channel in {"status", "heartbeat"}:
+            return
+        wishes.check("subscribe", request.params)
+        if channel in {"status", "heartbeat"}:
             yield Say(encode(Subscribed(req_id=request.req_id, channel=channel, ok=True)))
             if channel == "status":
                 self.status = True
                 yield Status(on=True)
         else:
-            yield from self._subscribe_symbols(request)
+            yield from self._subscribe_symbols(request, time)
 
-    def _subscribe_symbols(self, request: Request) -> Iterator[Step]:
-        channel, after = request.params.channel, request.params.after
-        if after is not None and (channel not in FEEDS or channel in self.feeds):
-            code = ErrorCode.INVALID if channel not in FEEDS else ErrorCode.ALREADY_SUBSCRIBED
-            yield from self._refuse(code, "`after` begins a new subscription of signals or system", request.req_id)
+    def _subscribe_symbols(self, request: Request, time: int) -> Iterator[Step]:
+        params = request.params
+        channel, feed = params.channel, self.feeds.get(params.channel)
+        if not params.symbols:
+            reason = 'name at least one, like ["BTC-USD"], ["coinbase:BTC-USD"] or ["*"]'
+            raise Invalid("symbols", reason)
+        wanted = wishes.wanted(params, frozenset())
+        span = wishes.span(params, time)
+        if (refusal := self._conflict(params, feed)) is not None:
+            yield from self._refuse(*refusal, request.req_id)
             return
-        before = self._selected(channel)
         names: set[str] = set()
+        yield from self._name(request, names)
+        if not names:
+            return
+        wanted = msgspec.structs.replace(wanted, symbols=frozenset(names))
+        if channel == "ticker":
+            yield from self._add_tickers(frozenset(names))
+        elif params.consumer is not None:
+            wait, most = wishes.microseconds(params.ack_wait), params.max_in_flight or self._limits.in_flight
+            wish = Wish(self.account, params.consumer, channel, wanted, wait, wishes.start(params))
+            yield self.members.add(wish, most, request.req_id)
+        elif feed is not None:
+            feed.extend(frozenset(names))
+            yield self._open(feed)
+        else:
+            feed = self.feeds[channel] = Signals(wanted, params.after, channel, span=span)
+            yield self._open(feed)
+
+    def _conflict(self, params: Params, feed: Signals | None) -> tuple[ErrorCode, str] | None:
+        """Why there cannot be this subscription beside those there are."""
+        if params.consumer is not None:
+            if self.members.get(params.consumer) is not None:
+                return ErrorCode.ALREADY_SUBSCRIBED, f"this session has joined the consumer {params.consumer!r}"
+            if self.members.is_full():
+                return ErrorCode.TOO_MANY_CONSUMERS, "leave one first, or open another session"
+        elif feed is not None and (params.after is not None or params.since is not None):
+            return ErrorCode.ALREADY_SUBSCRIBED, "`after` and `from` begin a new subscription of signals or system"
+        elif feed is not None and wishes.names_a_filter(params):
+            asked = wishes.wanted(params, feed.selection)
+            if asked != feed.filter:
+                return ErrorCode.ALREADY_SUBSCRIBED, f"{params.channel} is subscribed with another filter"
+        return None
+
+    def _name(self, request: Request, names: set[str]) -> Iterator[Step]:
+        """Answer each asked symbol, and collect those that are on."""
+        channel = request.params.channel
+        before = frozenset() if request.params.consumer is not None else self._selected(channel)
         for text in self._asked(request):
             name = self._board.named(text)
             if name is None:
@@ -202,18 +209,15 @@ class Session:
             else:
                 names.add(name)
                 yield Say(encode(Subscribed(req_id=request.req_id, channel=channel, symbol=name, ok=True)))
-        if not request.params.symbols:
-            reason = 'params.symbols: name at least one, like ["BTC-USD"], ["coinbase:BTC-USD"] or ["*"]'
-            yield from self._refuse(ErrorCode.INVALID, reason, request.req_id)
-        elif names and channel == "ticker":
-            yield from self._add_tickers(frozenset(names))
-        elif names:
-            yield self._add_feed(channel, frozenset(names), after)
 
     def _unsubscribe(self, request: Request, _: int) -> Iterator[Step]:
         channel = request.params.channel
         if channel not in CHANNELS:
             yield from self._unknown_channel(request)
+            return
+        wishes.check("unsubscribe", request.params)
+        if request.params.consumer is not None:
+            yield from self._leave(request, request.params.consumer)
         elif channel in {"status", "heartbeat"}:
             yield Say(encode(Unsubscribed(req_id=request.req_id, channel=channel, ok=True)))
             self.status = self.status and channel != "status"
@@ -241,6 +245,59 @@ class Session:
             if not feed.selection:
                 del self.feeds[channel]
 
+    # -- named consumers ----------------------------------------------------------------------------------------------
+
+    def _leave(self, request: Request, name: str) -> Iterator[Step]:
+        channel = request.params.channel
+        if self.members.get(name) is None:
+            yield self._error(ErrorCode.UNKNOWN_CONSUMER, f"{name!r} was not joined here", request.req_id, channel)
+            return
+        self.members.drop(name)
+        yield Leave(name)
+        yield Say(encode(Unsubscribed(req_id=request.req_id, channel=channel, ok=True)))
+
+    def _settle(self, request: Request, _: int) -> Iterator[Step]:
+        params = request.params
+        wishes.check(request.method, params)
+        member = self.members.get(params.consumer or "")
+        if member is None or member.joined is None:
+            reason = f"{params.consumer!r} was not joined here"
+            yield from self._refuse(ErrorCode.UNKNOWN_CONSUMER, reason, request.req_id)
+            return
+        step = _settle_step(request, member.joined.lease)
+        if step.lease == member.joined.lease:
+            member.settling(step)
+        yield step
+
+    def _is_owed(self, asked: Request | _Refusal) -> bool:
+        if not isinstance(asked, Request) or asked.method not in {"ack", "nack"}:
+            return False
+        params, member = asked.params, self.members.get(asked.params.consumer or "")
+        if member is None or member.joined is None or (params.seqs is None) == (params.upto is None):
+            return False
+        return params.lease in {None, member.joined.lease} and member.owes(_settle_step(asked, 0))
+
+    def joined(self, name: str, joined: Joined) -> list[Step]:
+        """What `Join` asked for."""
+        member = self.members.get(name)
+        return [] if member is None else [Say(member.begin(joined))]
+
+    def delivered(self, member: Member, joined: Joined, lot: Lot) -> list[Step]:
+        """What was taken for a consumer."""
+        return [Say(frame) for frame in member.deliver(joined, lot, self._document)]
+
+    def settled(self, step: Settle, channel: str, result: Settlement) -> list[Step]:
+        """What `Settle` asked for."""
+        return [Say(settled(step, channel, result))]
+
+    def ended(self, name: str, code: ErrorCode, reason: str, req_id: RequestId) -> list[Step]:
+        """A consumer could not be joined, or is no more."""
+        member = self.members.get(name)
+        if member is None:
+            return []
+        self.members.drop(name)
+        return [self._error(code, f"consumer {name!r}: {reason}", req_id, member.wish.channel)]
+
     # -- the log's answers --------------------------------------------------------------------------------------------
 
     def opened(self, generation: int, opening: Opening) -> list[Step]:
@@ -255,7 +312,10 @@ class Session:
         signals = self._current(generation)
         if signals is None or signals.phase is not Phase.BEHIND:
             return []
-        return [*map(Say, signals.page(entries, self._document)), *self.after_reading(signals)]
+        frames = signals.page(entries, self._document)
+        if signals.is_over():
+            del self.feeds[signals.channel]
+        return [*map(Say, frames), *self.after_reading(signals)]
 
     def after_reading(self, feed: Signals) -> list[Step]:
         """The next read, while the subscription is behind."""
@@ -284,16 +344,11 @@ class Session:
         yield Say(ticker_frame(documents, snapshot=True))
         yield Prices(self.tickers)
 
-    def _add_feed(self, channel: str, names: Selection, after: Place | None) -> Step:
-        feed = self.feeds.get(channel)
-        if feed is None:
-            feed = self.feeds[channel] = Signals(names, after, channel)
-        else:
-            feed.extend(names)
+    def _open(self, feed: Signals) -> Step:
         # Generations never repeat in a session, so that an answer for an ended subscription cannot be taken for ours.
         self._generation += 1
         feed.generation = self._generation
-        return Open(self._generation, channel)
+        return Open(self._generation, feed.channel, feed.span)
 
     def _unknown_channel(self, request: Request) -> list[Step]:
         reason = f"there is no channel {request.params.channel!r}"
@@ -333,3 +388,25 @@ class Session:
         if self._strikes < 0:
             return [Hang(Close.ABUSE)]
         return [self._error(code, reason, req_id, near=near)]
+
+
+def _id_of(frame: str) -> RequestId:
+    """Which request an invalid frame was, if that much can be read of it."""
+    try:
+        found = _ID_DECODER.decode(frame).req_id
+    except msgspec.DecodeError:
+        return None
+    return found if not isinstance(found, str) or len(found) <= 64 else None
+
+
+def _settle_step(request: Request, lease: int) -> Settle:
+    params = request.params
+    return Settle(
+        method=request.method,
+        name=params.consumer or "",
+        seqs=tuple(dict.fromkeys(params.seqs or ())),
+        upto=params.upto,
+        lease=lease if params.lease is None else params.lease,
+        delay=wishes.microseconds(params.delay),
+        req_id=request.req_id,
+    )

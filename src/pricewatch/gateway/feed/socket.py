@@ -14,13 +14,15 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.codes import CLOSES, Close
+from pricewatch.gateway.feed.framing import WINDOW, Message, framed
 from pricewatch.gateway.feed.hub import Hub, encode_signal
 from pricewatch.gateway.feed.link import Link
-from pricewatch.gateway.feed.outlet import Message, Outlet, framed
+from pricewatch.gateway.feed.outlet import Outlet
 from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.consumers import Consumers
 from pricewatch.ports.journal import FeedHead, FeedLog
 from pricewatch.wire.feed import Limits
 
@@ -39,7 +41,15 @@ class Sockets:
     """Serves feed connections until they end."""
 
     def __init__(
-        self, settings: GatewaySettings, *, clock: Clock, door: Door, hub: Hub, board: Board, feed: FeedLog
+        self,
+        settings: GatewaySettings,
+        *,
+        clock: Clock,
+        door: Door,
+        hub: Hub,
+        board: Board,
+        feed: FeedLog,
+        consumers: Consumers,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -47,6 +57,7 @@ class Sockets:
         self._hub = hub
         self._board = board
         self._log = feed
+        self._consumers = consumers
         self._limits = Limits(
             frame_bytes=settings.frame_limit,
             requests_per_second=settings.request_rate,
@@ -56,16 +67,16 @@ class Sockets:
             queue_bytes=settings.queue_bytes,
             heartbeat_seconds=settings.heartbeat_interval,
             ticker_seconds=settings.ticker_interval,
+            in_flight=settings.in_flight,
         )
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """The whole life of one connection."""
         identity = await self._door.admit(request)
-        # Compression stays off, so that frames made once can be written to every socket as they are.
         response = web.WebSocketResponse(
             heartbeat=self._settings.ping_interval,
             timeout=self._settings.close_timeout,
-            compress=False,
+            compress=self._settings.deflate,
             max_msg_size=self._settings.frame_limit * _FAR_TOO_BIG,
             writer_limit=1,
             protocols=(SUBPROTOCOL,),
@@ -83,6 +94,8 @@ class Sockets:
             messages=self._settings.queue_messages,
             size=self._settings.queue_bytes,
             stall_timeout=self._settings.stall_timeout,
+            # Negotiated deflate allows frames as they are; those of clients with a small window stay so.
+            deflates=response.compress >= WINDOW,
         )
         if self._is_full(identity.account.id):
             outlet.end(Close.TOO_MANY_SESSIONS)
@@ -104,7 +117,15 @@ class Sockets:
         try:
             async with asyncio.TaskGroup() as group:
                 link = Link(
-                    session, outlet, identity, board=self._hub, log=self._log, settings=self._settings, group=group
+                    session,
+                    outlet,
+                    identity,
+                    board=self._hub,
+                    log=self._log,
+                    consumers=self._consumers,
+                    clock=self._clock,
+                    settings=self._settings,
+                    group=group,
                 )
                 self._hub.join(link)
                 try:
@@ -114,6 +135,8 @@ class Sockets:
                     link.is_welcome = True
                     group.create_task(self._listen(response, link), name="feed.listen")
                     await outlet.ended.wait()
+                    # What a client acknowledged before it went is acknowledged.
+                    await link.consuming.drained(self._settings.close_timeout)
                     raise _Ended
                 finally:
                     self._hub.leave(link)

@@ -12,8 +12,9 @@ WHERE excluded.seen >= old.seen;
 SELECT instrument_id, model, schema, seen, payload FROM model_snapshot ORDER BY instrument_id, model;
 
 -- name: save_version
-INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires,
+                           source)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT (version) DO NOTHING;
 
 -- name: save_rows
@@ -36,11 +37,17 @@ ORDER BY from_seen, instrument_id;
 SELECT version FROM model_version WHERE instrument_id = $1 ORDER BY place DESC LIMIT 1;
 
 -- name: versions
-SELECT version, instrument_id AS market, model, trained_from, trained_to, rows_used, level, step, expires
+SELECT version, instrument_id AS market, model, trained_from, trained_to, rows_used, level, step, expires, source
 FROM model_version WHERE version = ANY ($1::uuid[]);
 
 -- name: rows
 SELECT version, at, centre, lower, upper FROM forecast_row WHERE version = ANY ($1::uuid[]) ORDER BY version, at;
+
+-- name: row
+SELECT at, centre, lower, upper FROM forecast_row WHERE version = $1 AND at = $2;
+
+-- name: bar_score
+SELECT score FROM bar_score WHERE instrument_id = $1 AND at = $2;
 
 -- name: save_bar_scores
 INSERT INTO bar_score AS old (instrument_id, at, score, model, seen)

@@ -1,0 +1,1 @@
+"""The engine over what is stored: previews, back-tests and their reports."""

@@ -1,0 +1,1 @@
+"""Model artefacts in an object store, signed."""

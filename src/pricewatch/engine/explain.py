@@ -1,0 +1,298 @@
+"""A signal worked out once more from its own evidence: whether it agrees, and what made it.
+
+Everything here reads the signal alone. What else is known of it (the stored row of its band, the highest score of its
+minute) comes in as `Witness` and is compared with what the evidence says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from pricewatch.domain.market import decimal_text
+from pricewatch.domain.model import ForecastRow
+from pricewatch.domain.signal import Direction, Signal
+from pricewatch.engine.evidence import VERSION
+
+_CLOSE = 1e-6
+"""Numbers in evidence are rounded to a billionth of a per cent; anything further apart is another number."""
+Facts = Mapping[str, Any]
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One number or verdict, as stored and as worked out again."""
+
+    what: str
+    stored: Any
+    again: Any
+    agrees: bool
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What one part adds."""
+
+    name: str
+    value: float
+    share: float
+    """Of the whole, 0 to 1."""
+    words: str
+
+
+class Witness(msgspec.Struct, frozen=True):
+    """What is stored beside the signal; None for what is not there any more."""
+
+    row: ForecastRow | None = None
+    """Of the version the evidence names, at the time of the evidence's band."""
+    minute_score: float | None = None
+    """The highest score stored for the signal's minute."""
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """`agrees` is None where the evidence does not hold enough to tell."""
+
+    agrees: bool | None
+    summary: str
+    checks: list[Check]
+    contributions: list[Contribution]
+
+
+def explain(signal: Signal, witness: Witness) -> Explanation:
+    """Work the number out from what it was made of, the verdict from the number, and compare."""
+    facts = signal.evidence
+    if facts.get("v") != VERSION:
+        text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {VERSION}"
+        return Explanation(None, text, [], [])
+    try:
+        checks = [*_number(facts), *_verdict(signal, facts), *_witnessed(signal, facts, witness)]
+        parts = _contributions(facts)
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        text = f"the evidence is damaged ({type(error).__name__}: {error}); nothing can be worked out from it"
+        return Explanation(False, text, [], [])
+    if not any(check.what == "verdict" for check in checks):
+        text = f"a signal of kind {signal.kind!r} does not carry enough to be worked out again"
+        return Explanation(None, text, checks, parts)
+    wrong = [check.what for check in checks if not check.agrees]
+    told = _words(signal, facts)
+    if wrong:
+        return Explanation(False, f"worked out again it does not agree ({', '.join(wrong)}): {told}", checks, parts)
+    return Explanation(True, f"worked out again it agrees: {told}", checks, parts)
+
+
+# -- the number -------------------------------------------------------------------------------------------------------
+
+
+def _number(facts: Facts) -> list[Check]:
+    """The number the condition read, from what it was made of, where the evidence holds that."""
+    work, stored = _NUMBERS.get(facts["feature"]), facts.get("value")
+    if work is None or stored is None:
+        return []
+    again = work(facts)
+    if again is None:
+        return []
+    return [Check(str(facts["feature"]), stored, again, _same(float(stored), again))]
+
+
+def _price(facts: Facts) -> float | None:
+    return float(facts["price"])
+
+
+def _change(facts: Facts) -> float | None:
+    if "reference" not in facts:
+        return None
+    return 100.0 * (float(facts["price"]) / float(facts["reference"]["price"]) - 1.0)
+
+
+def _outside(facts: Facts) -> float | None:
+    band = facts.get("band")
+    if band is None:
+        return None
+    price, lower, upper = float(facts["price"]), band["lower"], band["upper"]
+    if abs(price - (lower + upper) / 2.0) < (upper - lower) / 4.0:
+        return None  # in the middle half it is only told that it is inside
+    over, under = (price - upper) / upper, (lower - price) / lower
+    found: Mapping[str, float] = {"over": over, "under": under, "outside": max(over, under)}
+    return found[facts["feature"]]
+
+
+def _spread(facts: Facts) -> float | None:
+    bid, ask = float(facts["quote"]["bid"]), float(facts["quote"]["ask"])
+    return 100.0 * (ask - bid) / ((bid + ask) / 2.0)
+
+
+def _way(sign: int, *, percent: bool) -> Callable[[Facts], float | None]:
+    """The way from the window's extreme to the price."""
+
+    def work(facts: Facts) -> float | None:
+        if "extreme" not in facts:
+            return None
+        top = float(facts["extreme"]["price"])
+        way = sign * (float(facts["price"]) - top)
+        return 100.0 * way / top if percent else way
+
+    return work
+
+
+def _surge(facts: Facts) -> float | None:
+    return facts["recent"] / facts["usual"] if facts.get("usual") else None
+
+
+def _score(facts: Facts) -> float | None:
+    """Weighted parts, added up; None where the weights were not written down."""
+    parts, weights = facts.get("parts"), facts.get("weights")
+    if not parts or not weights:
+        return None
+    weighed = [weights[name] * part for name, part in parts.items()]
+    return max(weighed) if facts.get("combine") == "max" else math.fsum(weighed)
+
+
+_NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
+    "price": _price,
+    "change": _change,
+    "over": _outside,
+    "under": _outside,
+    "outside": _outside,
+    "spread": _spread,
+    "over_high": _way(1, percent=True),
+    "under_low": _way(-1, percent=True),
+    "drop": _way(-1, percent=True),
+    "rise": _way(1, percent=True),
+    "drop_by": _way(-1, percent=False),
+    "rise_by": _way(1, percent=False),
+    "volume": _surge,
+    "volatility": _surge,
+    "score": _score,
+}
+
+# -- the verdict ------------------------------------------------------------------------------------------------------
+
+
+def _verdict(signal: Signal, facts: Facts) -> list[Check]:
+    """Whether the rule had to fire, or to clear, at that number."""
+    judge, stored = _VERDICTS.get(signal.kind), facts.get("value")
+    told = signal.direction in {Direction.FIRED, Direction.CLEARED}
+    if judge is None or stored is None or not told or facts["feature"] == "votes":
+        return []  # the rule's own life, or venues that agree: the number is not the condition's
+    fired = signal.direction is Direction.FIRED
+    timed = signal.cause.startswith("timer:")
+    prior = facts.get("prior")
+    again = judge(facts, float(stored), None if prior is None or timed else float(prior), fired)
+    if timed and not again:
+        return []  # a print out of order began it: the last price in order, which is all a timer sees, tells nothing
+    return [Check("verdict", True, again, again)]
+
+
+Judge = Callable[[Facts, float, float | None, bool], bool]
+
+
+def _above(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - a Judge
+    return x > float(facts["threshold"]) if fired else x <= float(facts["clear"])
+
+
+def _below(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    return x < float(facts["threshold"]) if fired else x >= float(facts["clear"])
+
+
+def _crosses(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    level = float(facts["threshold"])
+    sign = 1 if facts["direction"] == "up" else -1
+    came = prior is None or sign * (level - prior) >= 0
+    return came and sign * (x - level) > 0
+
+
+def _moved(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    size = {"up": x, "down": -x, "either": abs(x)}[facts["direction"]]
+    return bool(size > facts["threshold"] if fired else size <= facts["clear"])
+
+
+def _channel(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    lower, upper = float(facts["lower"]), float(facts["upper"])
+    least, most = float(facts["clear_lower"]), float(facts["clear_upper"])
+    if facts["direction"] == "enter":
+        return lower < x < upper if fired else x <= least or x >= most
+    return x < lower or x > upper if fired else least <= x <= most
+
+
+def _off(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    return bool(x > 0.0 if fired else x <= facts["clear"])
+
+
+_VERDICTS: Mapping[str, Judge] = {
+    "above": _above,
+    "below": _below,
+    "crosses": _crosses,
+    "change": _moved,
+    "channel": _channel,
+    "extreme": _off,
+    "outside_band": _off,
+    "trailing": _above,
+    "volume": _above,
+    "volatility": _above,
+    "spread": _above,
+    "anomaly": _above,
+}
+
+# -- what else is stored ----------------------------------------------------------------------------------------------
+
+
+def _witnessed(signal: Signal, facts: Facts, witness: Witness) -> list[Check]:
+    """The evidence beside the stored forecast row and the minute's stored score."""
+    checks = []
+    band, row = facts.get("band"), witness.row
+    if band is not None and row is not None:
+        again = {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper}
+        checks.append(Check("stored band", band, again, band == again))
+    if signal.kind == "anomaly" and witness.minute_score is not None and facts.get("value") is not None:
+        value = float(facts["value"])
+        agrees = value <= witness.minute_score or _same(value, witness.minute_score)
+        checks.append(Check("highest score stored for its minute", value, witness.minute_score, agrees))
+    return checks
+
+
+def _contributions(facts: Facts) -> list[Contribution]:
+    """The parts of a score by size, or how far the price stood from the band."""
+    parts = facts.get("parts")
+    if parts:
+        weights = facts.get("weights") or dict.fromkeys(parts, 1.0)
+        weighed = {name: weights[name] * part for name, part in parts.items()}
+        whole = math.fsum(abs(value) for value in weighed.values()) or 1.0
+        return [
+            Contribution(
+                name, value, abs(value) / whole, f"{name} says {_rarity(parts[name])}, weight {weights[name]:g}"
+            )
+            for name, value in sorted(weighed.items(), key=lambda item: -abs(item[1]))
+        ]
+    band = facts.get("band")
+    return [] if band is None else [_from_band(float(facts["price"]), band)]
+
+
+def _from_band(price: float, band: Facts) -> Contribution:
+    half = (band["upper"] - band["lower"]) / 2.0
+    off = (price - band["centre"]) / half if half else 0.0
+    side = "above" if off >= 0 else "below"
+    words = f"the price stood {abs(off):.2f} half-widths {side} the centre {band['centre']:.10g}"
+    return Contribution("distance from the centre", off, 1.0, words)
+
+
+def _rarity(score: float) -> str:
+    """-log10 of a probability in words."""
+    return f"one in {10 ** min(score, 15.0):,.0f}" if score > 0 else "nothing unusual"
+
+
+def _words(signal: Signal, facts: Facts) -> str:
+    number = f"{facts['feature']} was {_short(facts['value'])}"
+    limit = facts.get("threshold") if signal.direction is Direction.FIRED else facts.get("clear")
+    beside = (
+        "" if limit is None else f", {'threshold' if signal.direction is Direction.FIRED else 'clear level'} {limit}"
+    )
+    return f"{number}{beside} at a price of {facts['price']}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else decimal_text(float(f"{float(value):.6g}"))
+
+
+def _same(stored: float, again: float) -> bool:
+    return math.isclose(stored, again, rel_tol=_CLOSE, abs_tol=_CLOSE)

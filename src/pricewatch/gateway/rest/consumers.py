@@ -1,0 +1,66 @@
+"""`consumers`: the named consumers of an account; they are made and used on the feed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from aiohttp import web
+
+from pricewatch.gateway.auth import Identity
+from pricewatch.gateway.problems import reply
+from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, no_content
+from pricewatch.gateway.rest.endpoint import document as body_of
+from pricewatch.ports.consumers import Consumers, Start
+from pricewatch.wire.consumer import ConsumerDocument, document
+from pricewatch.wire.feed import Place
+from pricewatch.wire.pages import ConsumerPage
+
+
+class Reset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a consumer begins again."""
+
+    start: Literal["newest", "oldest"] | Place
+
+
+class NamedConsumers:
+    """One account's consumers. `nudge` tells its connections that there may be something to hand out."""
+
+    def __init__(self, consumers: Consumers, nudge: Callable[[uuid.UUID], None]) -> None:
+        self._consumers = consumers
+        self._nudge = nudge
+
+    def endpoints(self) -> list[Endpoint]:
+        """List, reset, delete."""
+        return [
+            Endpoint("GET", "/consumers", self.listing, docs=Docs(ConsumerPage, query=())),
+            Endpoint(
+                "POST",
+                "/consumers/{name}/reset",
+                self.reset,
+                Access.WRITE,
+                Docs(ConsumerDocument, body=Reset, query=()),
+            ),
+            Endpoint("DELETE", "/consumers/{name}", self.delete, Access.WRITE, Docs(status=204, query=())),
+        ]
+
+    async def listing(self, _: web.Request, who: Identity) -> web.Response:
+        """All of them, by name."""
+        states = await self._consumers.listing(who.account.id)
+        return reply(ConsumerPage([document(state) for state in states]))
+
+    async def reset(self, request: web.Request, who: Identity) -> web.Response:
+        """Begin again at `start`; what was in flight is forgotten."""
+        asked = await body_of(request, Reset)
+        start: Start = (asked.start.epoch, asked.start.seq) if isinstance(asked.start, Place) else asked.start
+        state = await self._consumers.reset(who.account.id, request.match_info["name"], start)
+        self._nudge(who.account.id)
+        return reply(document(state))
+
+    async def delete(self, request: web.Request, who: Identity) -> web.Response:
+        """Forget it; connections that have joined it are told."""
+        await self._consumers.delete(who.account.id, request.match_info["name"])
+        self._nudge(who.account.id)
+        return no_content()

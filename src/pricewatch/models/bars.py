@@ -1,0 +1,189 @@
+"""All models of one market's closed bars: features, bank, alarm rate, bands, drift; fed, guarded, saved together."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from array import array
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
+from typing import NamedTuple
+
+import msgspec
+
+from pricewatch.models.bands.conformal import HorizonBand
+from pricewatch.models.bank.price import Judgement, PriceBank
+from pricewatch.models.bank.rate import AlarmRate
+from pricewatch.models.drift import DriftWatch
+from pricewatch.models.features import FeatureStream, Row, Shape, is_bar
+
+HORIZONS = (1, 5, 15, 60, 360, 1_440)
+"""Bars ahead for which there are bands: with bars of a minute, up to a day."""
+CHECKPOINT = 500
+"""Bars between two good states kept in memory."""
+DEAD = 200
+"""Bars with a move that answer with one and the same rarity: such a bank is dead, and begins anew."""
+BANK, BANDS = "bank", "bands"
+"""The names under which the state is saved, in two parts."""
+SCHEMAS = {BANK: 1, BANDS: 1}
+NAME = f"bank+bands@{SCHEMAS[BANK]}.{SCHEMAS[BANDS]}"
+"""What a signal says took part."""
+LARGEST = 1 << 20
+"""Bytes of a state that are read at most."""
+_PASSING = (KeyboardInterrupt, SystemExit)
+"""What is not a model's failure; River's Rust panics, on the other hand, are no `Exception`."""
+_STATE = msgspec.msgpack.Decoder(tuple[list[int], bytes])
+_BANDS = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]])
+_ENCODE = msgspec.msgpack.Encoder().encode
+
+
+class Closed(NamedTuple):
+    """What is known once a bar has closed."""
+
+    row: Row
+    judgement: Judgement
+    rate: float
+    """Alarms a bar that a threshold would cost which the present cluster passes; infinite outside clusters."""
+    drift: str | None
+    """What has just drifted: `ranges` or `coverage`."""
+
+
+class BarModels:
+    """`close` takes a bar once it is closed. A failing model never gets out: all go back to the last good state."""
+
+    __slots__ = (
+        "_good", "_horizons", "_left", "_rarity", "_same", "bands", "bank", "drift", "failures", "features", "last",
+        "rate",
+    )  # fmt: skip
+
+    def __init__(self, horizons: Sequence[int] = HORIZONS) -> None:
+        self._horizons = list(horizons)
+        self.failures = 0
+        """How often a model failed, or was found dead, and the last good state was taken back."""
+        self.last: Closed | None = None
+        """The newest closed bar; None before the first, after a failure and after a restart."""
+        self.features = FeatureStream()
+        self.bank = PriceBank()
+        self.rate = AlarmRate()
+        self.drift = DriftWatch()
+        self.bands = [HorizonBand(horizon) for horizon in self._horizons]
+        self._good: dict[str, bytes] = {}
+        self._left = CHECKPOINT
+        self._same = 0
+        """Bars in a row with the same rarity."""
+        self._rarity = 0.0
+
+    def close(self, bar: Shape) -> list[Closed]:
+        """The next closed bar; empty bars before it are made up. What each of them said, oldest first.
+
+        Nothing for what is no bar, or not later than the last one: it teaches nothing.
+        """
+        if bar.at < self.features.at + self.features.step or not is_bar(bar):
+            return []
+        try:
+            found = [self._close(one) for one in (*self.features.empties(bar.at, bar.step), bar)]
+            self._watch(found)
+        except _PASSING:
+            raise
+        except BaseException:  # noqa: BLE001 - see _PASSING
+            self._recover()
+            return []
+        return found
+
+    def halves(self, place: int) -> tuple[float, float, float]:
+        """Half-widths (of logarithms, by level) of the bands that `bands[place]` issues at the last close."""
+        sigma, _ = self.features.expected
+        return self.bands[place].halves(sigma)
+
+    def dump(self) -> dict[str, bytes]:
+        """The whole state in its two parts."""
+        lists = [self.features.dump(), self.rate.dump(), *self.drift.dump(), *self.bank.dump()]
+        numbers = array("d", [number for one in lists for number in one])
+        bank = _ENCODE([[len(one) for one in lists], zlib.compress(numbers.tobytes(), 1)])
+        return {BANK: bank, BANDS: _ENCODE([self._horizons, [band.dump() for band in self.bands]])}
+
+    def load(self, name: str, payload: bytes) -> None:
+        """Take one part up, exactly. Raises `ValueError` for anything else, and then that part begins anew."""
+        try:
+            if name == BANDS:
+                self._load_bands(payload)
+            else:
+                self._load_bank(payload)
+        except (ValueError, OverflowError, msgspec.MsgspecError, zlib.error) as error:
+            self._renew(name)
+            raise ValueError(f"not the state of {name}: {error}") from error
+        self._good = self.dump()
+        self._left = CHECKPOINT
+
+    def _close(self, bar: Shape) -> Closed:
+        features = self.features
+        row = features.look(bar)
+        judgement = self.bank.look(row)
+        rate = self.rate.step(judgement.rarity)
+        self.bank.learn(judgement)
+        features.learn(row)
+        drift = None
+        if features.settled:
+            sigma, _ = features.expected
+            missed, *_ = [band.step(row.log, sigma) for band in self.bands]
+            drift = self.drift.step(row.size / row.level, missed=None if missed is None else bool(missed >> 1 & 1))
+        self.last = closed = Closed(row, judgement, rate, drift)
+        return closed
+
+    def _watch(self, found: Sequence[Closed]) -> None:
+        """Finite, alive, and a good state now and then."""
+        for one in found:
+            rarity = one.judgement.rarity
+            if not math.isfinite(sum(one.judgement.ranks)):
+                raise ValueError(f"rarities of {one.judgement.ranks!r}")
+            if one.row.move and rarity > 0.0:
+                self._same = self._same + 1 if rarity == self._rarity else 0
+                self._rarity = rarity
+        if self._same >= DEAD:
+            self._good = {}
+            raise ValueError(f"{DEAD} bars with a rarity of {self._rarity!r}")
+        self._left -= len(found)
+        if self._left <= 0:
+            self._left = CHECKPOINT
+            self._good = self.dump()
+
+    def _recover(self) -> None:
+        self.failures += 1
+        self.last = None
+        self._same = 0
+        good = self._good
+        self._renew(BANK)
+        self._renew(BANDS)
+        for name, payload in good.items():
+            with suppress(ValueError):  # what was good in memory and is not readable now begins anew
+                self.load(name, payload)
+
+    def _renew(self, name: str) -> None:
+        if name == BANDS:
+            self.bands = [HorizonBand(horizon) for horizon in self._horizons]
+            return
+        self.features = FeatureStream()
+        self.bank = PriceBank()
+        self.rate = AlarmRate()
+        self.drift = DriftWatch()
+
+    def _load_bands(self, payload: bytes) -> None:
+        horizons, dumps = _BANDS.decode(payload)
+        if horizons != self._horizons or len(dumps) != len(horizons):
+            raise ValueError(f"bands of the horizons {horizons}")
+        for band, dump in zip(self.bands, dumps, strict=True):
+            band.load(dump)
+
+    def _load_bank(self, payload: bytes) -> None:
+        lengths, packed = _STATE.decode(payload)
+        numbers = array("d")
+        numbers.frombytes(zlib.decompressobj().decompress(packed, LARGEST))
+        if sum(lengths) != len(numbers) or len(lengths) < 6 or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"{len(numbers)} numbers in {len(lengths)} parts, finite each")
+        rest = iter(numbers)
+        features, rate, *others = [list(islice(rest, length)) for length in lengths]
+        self.features.load(features)
+        self.rate.load(rate)
+        self.drift.load(others[:3])
+        self.bank.load(others[3:])

@@ -1,0 +1,119 @@
+"""Stored inputs of the evaluator, from PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from pricewatch.domain.market import Candle, Market, Quote
+from pricewatch.domain.model import Activation, BarScore, Forecast
+from pricewatch.domain.time import MINUTE
+from pricewatch.ports.preview import Minute, PlacedQuote
+from pricewatch.ports.ticks import History, Sequenced
+from pricewatch.store.models import PostgresModelStore
+from pricewatch.store.pool import Connection, Database, Row
+from pricewatch.store.sql import load
+from pricewatch.store.ticklog import sequenced
+
+SQL = load("past")
+
+_PATIENCE = 60.0
+_LEAST = -(2**63)
+
+
+class PostgresPast:
+    """Keeps `Past`."""
+
+    def __init__(self, ticks: Database, history: History, models: PostgresModelStore) -> None:
+        """`ticks` is a pool made with `Database.for_ticks`."""
+        self._ticks = ticks
+        self._history = history
+        self._models = models
+        self._steps: dict[int, int] = {}
+
+    async def markets(self) -> Sequence[Market]:
+        """All there are."""
+        found = [Market(*row) for row in await self._fetch("instruments")]
+        self._steps = {market.id: market.step for market in found}
+        return found
+
+    async def first(self, market: int) -> int | None:
+        """When the oldest stored trade was made; None without any."""
+        rows = await self._fetch("first", market)
+        first: int | None = rows[0][0]
+        return None if first is None else first - first % await self._step(market)
+
+    async def minutes(self, market: int, start: int, end: int) -> list[Minute]:
+        """Every minute with a stored trade that is no suspect: from candles, the newest from the trades themselves."""
+        settled = (await self._fetch("settled"))[0][0]
+        touched = [row[0] for row in await self._fetch("unsettled", market, settled or 0, start, end)]
+        counted = {row[0]: Minute(*row) for row in await self._fetch("minutes", market, start, end)}
+        for row in await self._fetch("recount", market, touched):
+            counted[row[0]] = Minute(*row)
+        return [counted[at] for at in sorted(counted)] if touched else list(counted.values())
+
+    async def trades(self, market: int, start: int, end: int, *, batch: int = 20_000) -> AsyncIterator[list[Sequenced]]:
+        """All trades, ascending by time, in batches."""
+        step = await self._step(market)
+        steps = self._steps
+        async for rows in self._pages(
+            "trades", market, -(-start // step) * step, -(-end // step) * step, batch, "trade_id"
+        ):
+            yield [sequenced(row, steps) for row in rows]
+
+    async def quotes(
+        self, market: int, start: int, end: int, *, batch: int = 20_000
+    ) -> AsyncIterator[list[PlacedQuote]]:
+        """All stored quotes, ascending by time, in batches."""
+        async for rows in self._pages("quotes", market, start, end, batch, "seen"):
+            yield [_quote(row) for row in rows]
+
+    async def candles(self, market: int, start: int, end: int) -> list[Candle]:
+        """One-minute candles: of own trades, where there are none the venue's; ascending."""
+        found: list[Candle] = []
+        room = 10_000
+        while True:
+            more = await self._history.candles(market, start, end, span=MINUTE, limit=room)
+            found += more
+            if len(more) < room:
+                return found
+            start = more[-1].at + MINUTE
+
+    async def scores(self, market: int, start: int, end: int) -> list[BarScore]:
+        """The scores of one-minute bars, ascending."""
+        return [BarScore(*row) for row in await self._fetch("scores", market, start, end)]
+
+    async def forecasts(self, market: int, start: int, end: int) -> list[tuple[Activation, Forecast]]:
+        """The forecast in force at `start` of our order and those put into force until `end`."""
+        activations = [Activation(*row) for row in await self._fetch("activations", market, start, end)]
+        forecasts = await self._models.forecasts({one.version for one in activations})
+        return [(one, forecasts[one.version]) for one in activations]
+
+    async def _step(self, market: int) -> int:
+        if market not in self._steps:
+            await self.markets()
+        return self._steps.get(market, 1)
+
+    async def _pages(
+        self, name: str, market: int, start: int, end: int, batch: int, key: str
+    ) -> AsyncIterator[list[Row]]:
+        """Page by page in the order of the identity index."""
+        after = _LEAST
+        while rows := await self._fetch(name, market, start, end, after, batch):
+            yield rows
+            if len(rows) < batch:
+                return
+            start, after = rows[-1]["ts"], rows[-1][key]
+
+    async def _fetch(self, name: str, *args: Any) -> list[Row]:
+        async def indexed(connection: Connection) -> list[Row]:
+            # Of rows this fresh there are no statistics: left alone, the planner would read whole days.
+            await connection.execute("SET LOCAL enable_seqscan = off")
+            return await connection.fetch(SQL[name], *args)
+
+        return await self._ticks.transaction(indexed, within=_PATIENCE)
+
+
+def _quote(row: Row) -> PlacedQuote:
+    ts, seen, market, bid, bid_size, ask, ask_size, received = row
+    return PlacedQuote(seen, Quote(market, ts, bid, bid_size, ask, ask_size, received))

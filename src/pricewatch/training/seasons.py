@@ -1,0 +1,60 @@
+"""Prophet behind a door: rows in, a shape out. Only fit processes and evaluations come here."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+from prophet import Prophet
+
+from pricewatch.domain.time import DAY
+from pricewatch.models.baselines.shape import SCHEMA, Instants, Numbers, Season, Shape
+
+logging.getLogger("cmdstanpy").disabled = True  # it sets itself up at import and talks at every fit
+
+LIBRARIES = ("prophet", "cmdstanpy", "numpy", "pandas")
+
+
+def fit_shape(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear: bool = False) -> Shape:
+    """The level, slope and seasons of these rows; with `linear` only meant for instants after them.
+
+    The shape says the same as the library's own prediction. Raises whatever the library raises.
+    """
+    model = Prophet(
+        growth="linear" if linear else "flat",
+        n_changepoints=10,
+        daily_seasonality=False,
+        weekly_seasonality=False,
+        yearly_seasonality=False,
+        uncertainty_samples=0,
+    )
+    for season in seasons:
+        model.add_seasonality(season.name, season.period, season.order, prior_scale=season.prior)
+    model.fit(pd.DataFrame({"ds": pd.to_datetime(at, unit="us"), "y": value}))
+    slope, level = _trend(model) if linear else (0.0, float(model.params["m"][0][0]))
+    scale = float(model.y_scale or 1.0)
+    days = float(at[-1] - at[0]) / DAY
+    weights = np.asarray(model.params["beta"], dtype=np.float64)[0] * scale
+    return Shape(
+        schema=SCHEMA,
+        start=int(at[0]),
+        level=level * scale,
+        slope=slope * scale / days,
+        seasons=list(seasons),
+        weights=weights.tolist() if seasons else [],
+    )
+
+
+def libraries() -> Mapping[str, str]:
+    """What fits here, with versions."""
+    return {name: version(name) for name in LIBRARIES}
+
+
+def _trend(model: Prophet) -> tuple[float, float]:
+    """Slope and level of the last piece of the trend, in the library's own units (1 is the whole span)."""
+    deltas = np.asarray(model.params["delta"], dtype=np.float64)[0]
+    slope = float(model.params["k"][0][0]) + float(deltas.sum())
+    return slope, float(model.params["m"][0][0]) - float((model.changepoints_t * deltas).sum())

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pricewatch.models.bands.conformal import FEWEST, FIRST, LAST, LEVELS, PARTS, WINDOW, HorizonBand
+
+
+def walk(count: int, seed: int, *, tail: float = 3.0) -> list[tuple[float, float]]:
+    """Logarithms of a heavy-tailed walk, and a range expected of the next bar that is right up to a factor."""
+    luck, log, found = random.Random(seed), 0.0, []
+    for number in range(count):
+        size = 1e-3 * (3.0 if number // 300 % 2 else 1.0)
+        found.append((log, 1.7 * size))
+        log += size * luck.choice((-1, 1)) * (luck.paretovariate(tail) - 1.0)
+    return found
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 24])
+def test_coverage_is_what_is_said(horizon: int) -> None:
+    band = HorizonBand(horizon)
+    missed = [0, 0, 0]
+    for log, sigma in walk(8_000 * band.stride, 7):
+        outcome = band.step(log, sigma)
+        if outcome is not None:
+            missed = [count + (outcome >> place & 1) for place, count in enumerate(missed)]
+    for level, count in zip(LEVELS, missed, strict=True):
+        allowed = max(0.0015, 2.6 * math.sqrt(level * (1 - level) * min(horizon, PARTS) / band.settled))
+        assert 1 - count / band.settled == pytest.approx(level, abs=allowed)
+    assert band.counted == LAST
+    for place, level in enumerate(LEVELS):
+        found = band.coverage(place)
+        assert found is not None
+        assert found == pytest.approx(level, abs=0.3 * math.sqrt(1 - level))
+
+
+def test_a_new_market_has_wide_bands_and_no_coverage() -> None:
+    band = HorizonBand(4)
+    assert band.halves(0.5) == pytest.approx(list(FIRST))
+    assert band.coverage(0) is None
+    assert band.due(1) is None
+    assert band.counted == 0
+
+
+def test_wider_levels_are_never_narrower_and_the_beyond_is_finite() -> None:
+    band = HorizonBand(1)
+    for number in range(FEWEST + 400):
+        band.step(float(number % 2) * (10.0 if number > 300 else 1e-3), 1e-3)  # suddenly every bar misses
+        low, middle, high = band.halves(1e-3)
+        assert 0.0 <= low <= middle <= high < math.inf
+
+
+def test_a_level_asked_too_seldom_shrinks_to_nothing() -> None:
+    band = HorizonBand(1)
+    for _ in range(3_000):
+        band.step(0.0, 1e-3)
+    assert band.halves(1e-3)[0] == 0.0
+
+
+def test_a_band_is_about_its_bar() -> None:
+    band = HorizonBand(3)
+    for number in range(5):
+        band.step(float(number), 1e-3)
+    assert [band.due(ahead) is not None and band.due(ahead)[0] for ahead in (1, 2, 3)] == [2.0, 3.0, 4.0]  # type: ignore[index]
+    assert band.due(4) is None
+    far = HorizonBand(30)
+    for number in range(40):
+        far.step(float(number), 1e-3)
+    centres = [far.due(ahead) for ahead in (1, 2, 3)]
+    assert all(one is not None and one[0] in (11.0, 13.0) for one in centres)
+
+
+@settings(max_examples=6, deadline=None)
+@given(cut=st.integers(0, 1_300), horizon=st.sampled_from([1, 3, 30]), seed=st.integers(0, 9))
+def test_a_dump_goes_on_identically(cut: int, horizon: int, seed: int) -> None:
+    path = walk(1_400, seed)
+    one, other = HorizonBand(horizon), HorizonBand(horizon)
+    for log, sigma in path[:cut]:
+        one.step(log, sigma)
+    other.load(one.dump())
+    for log, sigma in path[cut:]:
+        assert one.step(log, sigma) == other.step(log, sigma)
+        assert one.halves(sigma) == other.halves(sigma)
+    assert one.dump() == other.dump()
+    assert [one.coverage(place) for place in range(3)] == [other.coverage(place) for place in range(3)]
+
+
+def test_a_state_is_small() -> None:
+    band = HorizonBand(360)
+    for log, sigma in walk(WINDOW * 40, 1):
+        band.step(log, sigma)
+    assert len(band.dump()) < 10_000
+
+
+def test_foreign_states_are_refused() -> None:
+    band = HorizonBand(1)
+    for log, sigma in walk(50, 1):
+        band.step(log, sigma)
+    good = band.dump()
+    with pytest.raises(ValueError, match="band's state"):
+        HorizonBand(1).load(good.replace(good[:1], b"\x93", 1)[:1] + b"\x91\xcb" + b"\0" * 8 + b"\xc4\0\xc4\0")
+    spoilt = HorizonBand(1)
+    spoilt._alphas[0] = math.nan
+    with pytest.raises(ValueError, match="finite"):
+        HorizonBand(1).load(spoilt.dump())
