@@ -47,6 +47,7 @@ class Market:
         self.opened: dict[int, int] = {}
         self.numbers: dict[str, float] = {}
         self.priors: dict[str, float] = {}
+        self.insides: dict[int, list[float]] = {}
 
     def take(self, one: Print, leaves: dict[str, dict[str, Any]]) -> None:
         """The next print in order; every number that some rule reads."""
@@ -58,7 +59,7 @@ class Market:
         self.ats.append(one.at)
         self.prices.append(one.price)
         self.every.append((one.at, one.price))
-        self.priors = dict(self.numbers)
+        self.priors, self.insides = dict(self.numbers), {}
         self.numbers = {name: self.number(when) for name, when in leaves.items()}
 
     def late(self, one: Print) -> None:
@@ -68,13 +69,15 @@ class Market:
 
     def inside(self, window: int) -> list[float]:
         """The prices of the window, out of order ones too; the newest in order last."""
-        found = []
-        for at, price in reversed(self.every):
-            if at <= self.at - window - GRACE:
-                break
-            if at > self.at - window:
-                found.append(price)
-        return found[::-1]
+        if window not in self.insides:
+            found = []
+            for at, price in reversed(self.every):
+                if at <= self.at - window - GRACE:
+                    break
+                if at > self.at - window:
+                    found.append(price)
+            self.insides[window] = found[::-1]
+        return self.insides[window]
 
     def number(self, when: dict[str, Any]) -> float:
         price = self.prices[-1]
@@ -85,14 +88,15 @@ class Market:
                 place = bisect.bisect_right(self.ats, self.at - span(when["window"])) - 1
                 return round(100 * (price - self.prices[place]) / self.prices[place], 10) if place >= 0 else UNKNOWN
             case "trailing":
-                top = (min if when.get("from") == "low" else max)(self.inside(span(when["window"])))
-                return round(100 * abs(top - price) / top, 10)
+                seen = self.inside(span(when["window"]))
+                top = min(seen) if when.get("from") == "low" else max(seen)
+                return float(round(100 * abs(top - price) / top, 10))
             case "extreme":
                 others = self.inside(span(when["window"]))[:-1]
                 if not others or self.at - self.ats[0] < span(when["window"]):
                     return UNKNOWN
                 top, sign = (max(others), 1) if when["of"] == "high" else (min(others), -1)
-                return 100 * sign * (price - top) / top
+                return float(100 * sign * (price - top) / top)
             case "stale":
                 return 0.0
             case _:
@@ -189,7 +193,7 @@ class Node:
 
     def __init__(self, when: dict[str, Any], policy: dict[str, Any]) -> None:
         self.when = when
-        inner = when.get("steps") or when.get("of") if when["type"] in GROUPS else []
+        inner: Any = when.get("steps") or when.get("of") if when["type"] in GROUPS else []
         self.inner = [Node(one, policy) for one in (inner if isinstance(inner, list) else [inner])]
         self.leaf = None if self.inner else Leaf(when, policy)
         self.truth: bool | None = None

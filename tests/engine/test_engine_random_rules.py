@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import random
 import uuid
@@ -26,10 +25,13 @@ OWNER = uuid.UUID(int=9)
 START = 1_700_000_040_000_000
 
 
-def single(rng: random.Random, prices: list[float], scale: str) -> dict[str, Any]:
-    """A condition somewhere near what was traded; `scale` is the shortest window that means something."""
+Spans = tuple[str, str]
+
+
+def single(rng: random.Random, prices: list[float], spans: Spans) -> dict[str, Any]:
+    """A condition somewhere near what was traded; `spans` are the windows that mean something there."""
     level = round(rng.choice(prices) * (1 + rng.gauss(0, 3e-4)), 2)
-    window, move = rng.choice([scale, "30s"]), rng.choice([0.01, 0.03, 0.1, 0.3])
+    window, move = rng.choice(spans), rng.choice([0.01, 0.03, 0.1, 0.3])
     bar = rng.choice(["1m", "1m", "5m"])
     choices: list[dict[str, Any]] = [
         {"type": "above", "level": str(level)},
@@ -51,11 +53,11 @@ def single(rng: random.Random, prices: list[float], scale: str) -> dict[str, Any
     return rng.choice(choices)
 
 
-def tree(rng: random.Random, prices: list[float], scale: str, depth: int = 0) -> dict[str, Any]:
+def tree(rng: random.Random, prices: list[float], spans: Spans, depth: int = 0) -> dict[str, Any]:
     kind = rng.choice(["single"] * 3 + ["and", "or", "not", "then"]) if depth < 3 else "single"
     if kind == "single":
-        return single(rng, prices, scale)
-    members = [tree(rng, prices, scale, depth + 1) for _ in range(rng.choice([2, 2, 3]))]
+        return single(rng, prices, spans)
+    members = [tree(rng, prices, spans, depth + 1) for _ in range(rng.choice([2, 2, 3]))]
     if kind == "then":
         return {"type": "then", "steps": members, "within": rng.choice(["2s", "30s", "5m"])}
     return {"type": kind, "of": members[0] if kind == "not" else members}
@@ -79,12 +81,12 @@ def policy(rng: random.Random, when: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def written(rng: random.Random, count: int, prints: list[Print], scale: str) -> list[Rule]:
+def written(rng: random.Random, count: int, prints: list[Print], spans: Spans) -> list[Rule]:
     """Rules, some taken up later, some changed in mid-crossing; what looks back is there from the first print on."""
     prices = [one.price for one in prints]
     rules: list[Rule] = []
     for number in range(1, count + 1):
-        when = tree(rng, prices, scale)
+        when = tree(rng, prices, spans)
         document = {"title": f"rule {number}", "symbols": "*", "when": when, "policy": policy(rng, when)}
         rule = Rule(uuid.UUID(int=rng.getrandbits(128)), 1, 0, document)
         rules.append(rule)
@@ -92,9 +94,9 @@ def written(rng: random.Random, count: int, prints: list[Print], scale: str) -> 
             rule.from_seen = rng.choice([0, prints[rng.randrange(len(prints) // 2)].seen])
             if rng.random() < 0.3:
                 rule.until_seen = prints[rng.randrange(len(prints) // 2, len(prints))].seen
-                other = {**document, "when": single(rng, prices, scale)}
-                if other["when"]["type"] in ("above", "below") and other["when"] != when:
-                    other["policy"] = {}
+                changed = single(rng, prices, spans)
+                if changed["type"] in ("above", "below") and changed != when:
+                    other = {"title": "changed", "symbols": "*", "when": changed, "policy": {}}
                     rules.append(Rule(rule.id, 2, rule.until_seen, other))
                 else:
                     rule.until_seen = 2**62
@@ -117,14 +119,15 @@ def said(rules: list[Rule], prints: list[Print], market: Market, end_seen: int) 
     return [(one.signal.seen, one.signal.id) for one in engine.transitions if one.signal is not None]
 
 
-def compare(seed: int, count: int, prints: list[Print], market: Market, scale: str) -> int:
+def compare(seed: int, count: int, prints: list[Print], market: Market, spans: Spans) -> int:
     rng = random.Random(seed)
     end = prints[-1].seen + 120_000_000
-    rules = written(rng, count, prints, scale)
+    rules = written(rng, count, prints, spans)
     told = said(rules, prints, market, end)
     wanted = [(one.seen, one.id) for one in plain(rules, prints, market.key, end_seen=end)]
     assert sorted(told) == sorted(wanted)
     assert [seen for seen, _ in told] == [seen for seen, _ in wanted]
+    print(f"{len(rules):,} rules over {len(prints):,} trades: {len(told):,} signals, all equal and in order")
     return len(told)
 
 
@@ -143,11 +146,11 @@ def walk(seed: int, count: int) -> list[Print]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_rules_over_a_seeded_series(seed: int) -> None:
     prints = walk(seed, 700)
     market = Market(1, "binance", "BTC-USDT", "BTCUSDT")
-    assert compare(seed, max(20, RULES // 3), prints, market, "5s") > 50
+    assert compare(seed, max(20, RULES // 3), prints, market, ("5s", "30s")) > 50
 
 
 @pytest.mark.shared
@@ -158,11 +161,9 @@ def test_random_rules_over_recorded_trades(name: str, shared: Path) -> None:
         Print(one.at + 1_000_000 + place, one.market, one.at, one.price, one.key)
         for place, one in enumerate(captures.prints(file), start=1)
     ]
-    order = [one.seen for one in prints]
-    assert order == sorted(set(order)) or math.isfinite(order[0])
     symbol = prints[0].market.removeprefix("binance:")
     market = Market(1, "binance", symbol, symbol)
-    assert compare(7, max(4, RULES // 10), _in_order(prints), market, "2s") > 50
+    assert compare(7, RULES // 2, _in_order(prints), market, ("1s", "3s")) > 20
 
 
 def _in_order(prints: list[Print]) -> list[Print]:
