@@ -107,7 +107,7 @@ class Market:
             fast, slow = when["fast"], when["slow"]
             if len(closes) < slow:
                 return UNKNOWN
-            return 100 * (sum(closes[-fast:]) / fast / (sum(closes[-slow:]) / slow) - 1)
+            return float(100 * (sum(closes[-fast:]) / fast / (sum(closes[-slow:]) / slow) - 1))
         period = when["period"]
         if when["type"] == "bollinger":
             some = closes[-period:]

@@ -164,6 +164,14 @@ def test_further_conditions(when: object, condition: object) -> None:
     assert parse(written(when)).when == condition
 
 
+def test_a_rule_over_a_list_watches_nothing_until_it_is_looked_up() -> None:
+    rule = parse(written(symbols={"watchlist": "majors"}))
+    bitcoin = Market(1, "kraken", "BTC-USD", "x")
+    assert (rule.watchlist, rule.matches(bitcoin), rule.over([]).matches(bitcoin)) == ("majors", False, False)
+    assert rule.over(["BTC-USD", "ETH-USD", "BTC-USD"]).symbols == ("BTC-USD", "ETH-USD")
+    assert rule.over(["BTC-USD"]).matches(bitcoin)
+
+
 def test_several_venues_may_have_to_agree() -> None:
     rule = parse(written(venues={"at_least": 2, "of": ["kraken", "coinbase"]}))
     assert (rule.spans, rule.venues, rule.when.kind, rule.when.level) == (True, ("kraken", "coinbase"), "above", 1.5)
@@ -260,6 +268,9 @@ def test_which_markets_a_rule_watches() -> None:
         (written(symbols="BTC-USD"), "$.symbols"),
         (written(symbols=["BTC-USD", "btc"]), "$.symbols[1]"),
         (written(symbols=[1]), "$.symbols[0]"),
+        (written(symbols={"watchlist": ""}), "$.symbols.watchlist"),
+        (written(symbols={"watchlist": "a" * 101}), "$.symbols.watchlist"),
+        (written(symbols={"list": "majors"}), "$.symbols"),
         (written(venues=["Coinbase"]), "$.venues[0]"),
         (written(extra=1), "$"),
         (written({"type": "above"}), "$.when"),

@@ -162,6 +162,7 @@ class Assembly:
             models=store.models,
             tape=self._tapes,
             signals=self._sinks,
+            watchlists=store.records.watchlists,
         )
 
     def _build_gateway(self) -> Gateway:

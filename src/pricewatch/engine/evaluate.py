@@ -81,9 +81,9 @@ class Engine:
         """Evaluate this version from the first trade after `effective_seen` on.
 
         An older version of the same rule goes with its state, unless both make the same signals of the same trades:
-        then the state stays, and its rows are written anew. `states` are those stored for this very version, by
-        market, and `parts` what their groups remember; markets must have been added before. `command` is the newest
-        one taken up, for a restart.
+        then the state stays, and its rows are written anew; so it does where the same version watches other symbols.
+        `states` are those stored for this very version, by market, and `parts` what their groups remember; markets
+        must have been added before. `command` is the newest one taken up, for a restart.
         """
         self._roster.arm(rule, states or {}, parts or {}, command)
 

@@ -123,8 +123,9 @@ class Instance(Sleeper):
         return self.active.rule.when.triggers(self.state.phase, x)
 
     def relive(self) -> None:
-        """It is armed."""
-        self.state = armed(self.state)
+        """It is armed, unless its market may have come onto the rule's list since."""
+        if self.active.rule.watchlist is None:
+            self.state = armed(self.state)
 
     def void(self) -> None:
         """Its timer is void, too."""

@@ -88,9 +88,10 @@ class Judge:
         self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
     ) -> None:
         before, instance.state = instance.state, after
-        if direction is None and not before.armed and after.phase is Phase.IDLE:
-            return
         active = instance.active
+        listed = active.rule.watchlist is not None  # which markets were on its list is known by their rows
+        if direction is None and not before.armed and after.phase is Phase.IDLE and not listed:
+            return
         row = StateRow(active.id, active.version, instance.market, after, cause.seen, instance.index.parts)
         told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
         self._note(Transition(row, told))

@@ -52,7 +52,7 @@ class Roster:
         """As `Engine.arm` says."""
         old, instances = self._forget(rule.id)
         standing = Standing(rule, rule.effective_seen)
-        if old is not None and old.active.rule.judges_as(rule.rule):
+        if old is not None and (old.active.version == rule.version or old.active.rule.judges_as(rule.rule)):
             parts = {instance.market: instance.index.parts for instance in instances}
             states = self._carried(old, standing, instances)
         elif old is not None:

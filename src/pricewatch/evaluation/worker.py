@@ -19,9 +19,11 @@ from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.recovery import active_rule, restore
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
+from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
 from pricewatch.ports.models import ModelStore
+from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, StoredRule
 from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
 from pricewatch.telemetry.metrics import Sample
@@ -52,6 +54,7 @@ class Evaluation:
         models: ModelStore,
         tape: PriceTape,
         signals: SignalSink,
+        watchlists: Watchlists | None = None,
     ) -> None:
         self._settings = settings
         self._make_engine = make_engine
@@ -66,6 +69,8 @@ class Evaluation:
         self._models = models
         self._tape = tape
         self._signals = signals
+        self._watchlists = watchlists
+        self._watched = Watched(watchlists)
         self._markets: dict[int, Market] = {}
         self._seen = 0
         self._evaluated = 0
@@ -94,6 +99,7 @@ class Evaluation:
         self._engine = self._make_engine()
         self._markets.clear()
         self._sight = Sight(self._engine)
+        self._watched = Watched(self._watchlists)
         self._recovered = False
         for market in markets:
             self._markets[market.id] = market
@@ -120,6 +126,7 @@ class Evaluation:
             history=self._history,
             ticks=self._ticks,
             take_up=self._take_up,
+            watched=self._watched,
         )
         self.unreadable_rules = restored.unreadable
         self._later = deque(restored.later)
@@ -266,6 +273,7 @@ class Evaluation:
     def _take_up_rules(self, pending: Iterable[StoredRule]) -> None:
         for stored in pending:
             seen = self._take_up(stored)
+            self._watched.forget(stored.id)
             if stored.deleted:
                 self._engine.disarm(stored.id)
                 continue
@@ -275,6 +283,7 @@ class Evaluation:
                 self._engine.disarm(stored.id)
             else:
                 self._engine.arm(active)
+                self._watched.follow(active)
         if not self._owned.idle:
             self._wake.set()
 
@@ -387,6 +396,8 @@ class Evaluation:
         if self._tail is None:
             self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
             self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
+            for active in await self._watched.changed():
+                self._engine.arm(active)
 
     async def _model_loop(self) -> None:
         """A few markets at a time, so that saving never holds the loop."""

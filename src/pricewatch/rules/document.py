@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
@@ -24,6 +25,8 @@ from pricewatch.rules.registry import KINDS, ConditionDocument
 LARGEST_DOCUMENT = 65_536
 """Bytes."""
 SYMBOL = re.compile(r"[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")
+NOWHERE = ("",)
+"""The symbol of no market."""
 VENUE = re.compile(r"[a-z0-9_-]{1,32}")
 
 _OBJECTS: dict[str, type[msgspec.Struct]] = {
@@ -38,12 +41,19 @@ _STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 Names = Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
 
 
+class WatchlistDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`{"watchlist": "majors"}`: what is on the owner's list of that name, as it changes."""
+
+    watchlist: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
 class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a user writes."""
 
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=200, description="One line, shown in every signal.")]
     symbols: Annotated[
-        Names | Literal["*"], msgspec.Meta(description="Canonical symbols such as 'BTC-USD', or '*' for all.")
+        Names | Literal["*"] | WatchlistDocument,
+        msgspec.Meta(description="Canonical symbols such as 'BTC-USD', '*' for all, or a watchlist by name."),
     ]
     venues: Annotated[
         Names | Literal["any"] | QuorumDocument,
@@ -53,6 +63,9 @@ class RuleDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     ] = "any"
     when: ConditionDocument
     policy: PolicyDocument = PolicyDocument()
+
+
+_OBJECTS["$.symbols"] = WatchlistDocument
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -65,6 +78,12 @@ class Rule(msgspec.Struct, frozen=True):
     """None for every venue."""
     when: Condition
     policy: Policy
+    watchlist: str | None = None
+    """The list its symbols are on; until it is looked up it watches nothing."""
+
+    def over(self, symbols: Sequence[str]) -> Rule:
+        """The same rule with its list looked up."""
+        return msgspec.structs.replace(self, symbols=tuple(dict.fromkeys(symbols)) or NOWHERE)
 
     @property
     def spans(self) -> bool:
@@ -112,14 +131,20 @@ def _decoder() -> msgspec.json.Decoder[RuleDocument]:
 def _checked(raw: RuleDocument) -> Rule:
     if not raw.title.strip() or not raw.title.isprintable():
         raise Invalid("$.title", f"{shown(raw.title)} must be one line of visible text")
-    symbols = None if raw.symbols == "*" else _names(raw.symbols, "$.symbols", SYMBOL, "write for example 'BTC-USD'")
+    symbols, watchlist = _symbols(raw.symbols)
     venues = _venues(raw.venues)
     check_size(raw.when)
     when: Condition = raw.when.build(back(raw.policy, percents=raw.when.percents))
     when = _spanning(when, raw, venues)
     own_bar, *_ = when.needs().spec or (MINUTE,)
     policy = build(raw.policy, emits_clear=when.emits_clear, own_bar=own_bar)
-    return Rule(raw.title, symbols, venues, when, policy)
+    return Rule(raw.title, symbols, venues, when, policy, watchlist)
+
+
+def _symbols(written: list[str] | str | WatchlistDocument) -> tuple[tuple[str, ...] | None, str | None]:
+    if isinstance(written, WatchlistDocument):
+        return NOWHERE, written.watchlist
+    return None if written == "*" else _names(written, "$.symbols", SYMBOL, "write for example 'BTC-USD'"), None
 
 
 def _venues(written: list[str] | str | QuorumDocument) -> tuple[str, ...] | None:
