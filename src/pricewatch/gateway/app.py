@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FEED = "/ws/v1"
+_UNHURRIED = frozenset({FEED, "/api/v1/me/export"})
+"""What may take as long as its reader does."""
 _EVER = 2**62
 
 
@@ -252,7 +254,7 @@ class Gateway:
 
     async def _shield(self, request: web.Request, handler: Serve) -> web.StreamResponse:
         """Every request ends with an answer, in time; the unforeseen is logged and hidden."""
-        limit = None if request.path == FEED else self._settings.handler_timeout
+        limit = None if request.path in _UNHURRIED else self._settings.handler_timeout
         protocol = request.protocol
         self._busy[protocol] += 1
         try:

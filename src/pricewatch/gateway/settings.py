@@ -18,6 +18,9 @@ class GatewaySettings(BaseModel):
     secure_cookie: bool = Field(
         default=False, description="Mark the cookie `Secure` always; without it only where the request came by TLS."
     )
+    proxies: int = Field(
+        default=0, ge=0, le=10, description="Reverse proxies in front: so far from its end X-Forwarded-For is believed."
+    )
     open_status: bool = Field(default=True, description="Serve /status and /metrics without a key.")
 
     welcome_timeout: float = Field(default=0.5, gt=0, description="Seconds `welcome` waits for the feed's head.")
