@@ -10,7 +10,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install fuzz-api
+.PHONY: demo run test check lint oracle bench bench-peers soak lock clean install fuzz-api
 
 install: $(STAMP)
 
@@ -46,6 +46,10 @@ check: lint
 	$(MAKE) test COVERAGE=1
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
+
+# 1,000 random rules over recorded and seeded trades beside a plain evaluator; PRICEWATCH_SHARED names the recordings.
+oracle: $(STAMP)
+	PRICEWATCH_ORACLE_RULES=1000 $(BIN)/python -m pytest -q -s --timeout 3600 tests/engine/test_engine_random_rules.py $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)

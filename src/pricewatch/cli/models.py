@@ -20,12 +20,14 @@ from pricewatch.ports.registry import ModelDesk, Registry
 
 models = App(name="models", help="Versions of baselines, and which of them is in use.")
 
-KINDS = ("price", "range", "volume", "outlook")
+KINDS = ("price", "range", "volume", "spread", "outlook")
 T = TypeVar("T", str, str | None)
 _ACTOR = "command line"
 
 OfMarket = Annotated[str | None, Parameter(name="--market", help="venue:BASE-QUOTE; all unless given.")]
-OfKind = Annotated[str | None, Parameter(name="--kind", help="price, range, volume or outlook; all unless given.")]
+OfKind = Annotated[
+    str | None, Parameter(name="--kind", help="price, range, volume, spread or outlook; all unless given.")
+]
 Most = Annotated[int, Parameter(name="--limit", help="How many at most.")]
 Pin = Annotated[bool, Parameter(name="--pin", help="--no-pin lets the next better refit replace it.")]
 

@@ -19,7 +19,7 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.registry import Registry
 from pricewatch.wire.models import OutlookDocument, OutlookPage, outlook
 
-OUTLOOKS = ("outlook", "range", "volume")
+OUTLOOKS = ("outlook", "range", "volume", "spread")
 _MOST_SYMBOLS = 200
 _DEFAULT_LEVEL = 0.95
 

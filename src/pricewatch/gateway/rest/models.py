@@ -31,7 +31,7 @@ from pricewatch.wire.models import (
     event,
 )
 
-KINDS = ("price", "range", "volume", "outlook")
+KINDS = ("price", "range", "volume", "spread", "outlook")
 _ANSWERS: Mapping[str, bool] = {"true": True, "false": False}
 Pointers = Mapping[tuple[int, str], Pointer]
 

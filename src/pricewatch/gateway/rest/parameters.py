@@ -27,7 +27,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
     "symbols": ("Symbols or markets, separated by commas.", {"type": "string"}),
-    "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "outlook"]}),
+    "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "spread", "outlook"]}),
     "in_use": ("Only versions in use.", {"type": "boolean"}),
     "horizon": ("How far ahead, at most `5d`.", {"type": "string", "examples": ["5d", "12h"]}),
     "level": ("Coverage of the band in per cent, one of those calibrated.", {"type": "string", "examples": ["95"]}),

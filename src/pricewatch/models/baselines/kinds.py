@@ -69,6 +69,7 @@ KINDS: Mapping[str, Kind] = {
     "price": Kind("price", "price", _close, _MINUTES, (MINUTE,), held=0.2),
     "range": Kind("range", "log(high / low) of a row", _range, _RHYTHM, _RHYTHM_STEPS, held=0.2, floored=True),
     "volume": Kind("volume", "base currency a row", _volume, _RHYTHM, _RHYTHM_STEPS, held=0.2, floored=True),
+    "spread": Kind("spread", "per cent of the middle", _close, _RHYTHM, (HOUR,), held=0.2, floored=True),
     "outlook": Kind("outlook", "price", _close, _DAYS, (HOUR,), held=0.4, linear=True),
 }
 
