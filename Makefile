@@ -1,6 +1,7 @@
 # Needs nothing but Python >= 3.11 and make; every target makes the virtual environment if there is none.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= auto
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMPTY :=
@@ -9,7 +10,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint bench bench-peers soak lock clean install fuzz-api
+.PHONY: demo run test check lint oracle bench bench-peers soak lock clean install fuzz-api
 
 install: $(STAMP)
 
@@ -26,8 +27,9 @@ demo: $(STAMP)
 run: $(STAMP)
 	$(BIN)/pricewatch run $(ARGS)
 
+# As many at a time as there are cores; JOBS=0 runs them one after the other, in the terminal's own process.
 test: $(STAMP)
-	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(if $(COVERAGE),--cov --cov-report=) $(ARGS)
 
 # Every operation of the API with 50 good and bad made-up requests.
 fuzz-api: $(STAMP)
@@ -42,9 +44,12 @@ lint: $(STAMP)
 check: lint
 	$(BIN)/coverage erase
 	$(MAKE) test COVERAGE=1
-	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
+
+# 1,000 random rules over recorded and seeded trades beside a plain evaluator; PRICEWATCH_SHARED names the recordings.
+oracle: $(STAMP)
+	PRICEWATCH_ORACLE_RULES=1000 $(BIN)/python -m pytest -q -s --timeout 3600 tests/engine/test_engine_random_rules.py $(ARGS)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -67,7 +67,7 @@ def test_a_stated_rate_fires_once_for_a_cluster_and_says_what_it_saw() -> None:
     spoilt = msgspec.structs.replace(fired, evidence={**fired.evidence, "peak": 2.3})
     assert not explain(spoilt, Witness()).agrees
     unknown = msgspec.structs.replace(
-        fired, kind="band", evidence={"v": 1, "feature": "band:either:95%:1", "value": 0.01, "band": None}
+        fired, kind="band", evidence={"v": 1, "feature": "band:either:95%:1", "value": 0.01, "price": "1", "band": None}
     )
     assert not [check for check in explain(unknown, Witness()).checks if check.what != "verdict"]
     assert len(signals) - len(late) <= 2  # about one alarm a day: half a day had passed

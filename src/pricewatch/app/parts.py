@@ -165,6 +165,7 @@ class Assembly:
             tape=self._tapes,
             signals=self._sinks,
             drifts=self._drifting,
+            watchlists=store.records.watchlists,
         )
 
     def _build_gateway(self) -> Gateway:
@@ -331,6 +332,7 @@ class Assembly:
             self.settings.training,
             self.markets,
             history=store.history,
+            spreads=store.spreads,
             models=store.models,
             registry=store.registry,
             artefacts=store.artefacts,

@@ -62,11 +62,16 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(signal: Signal, witness: Witness) -> Explanation:
     """Work the number out from what it was made of, the verdict from the number, and compare."""
     facts = signal.evidence
+    if signal.direction not in {Direction.FIRED, Direction.CLEARED}:
+        return Explanation(
+            None, f"the rule itself is {signal.direction.value}: no number of a market made that", [], []
+        )
     if facts.get("v") != VERSION:
         text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {VERSION}"
         return Explanation(None, text, [], [])
     try:
-        checks = [*_number(facts), *_verdict(signal, facts), *_witnessed(facts, witness)]
+        made = [] if signal.cause.startswith("timer:") else _number(facts)  # a timer finds price and number as they are
+        checks = [*made, *_verdict(signal, facts), *_witnessed(facts, witness)]
         parts = _contributions(facts)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         text = f"the evidence is damaged ({type(error).__name__}: {error}); nothing can be worked out from it"
@@ -97,6 +102,15 @@ def _number(facts: Facts) -> list[Check]:
 
 def _price(facts: Facts) -> float | None:
     return float(facts["price"])
+
+
+def _quoted(facts: Facts) -> float | None:
+    quote = facts.get("quote")
+    if quote is None:
+        return None
+    bid, ask = float(quote["bid"]), float(quote["ask"])
+    found: Mapping[str, float] = {"bid": bid, "ask": ask, "mid": (bid + ask) / 2.0}
+    return found[facts["feature"]]
 
 
 def _change(facts: Facts) -> float | None:
@@ -168,6 +182,9 @@ def _score(facts: Facts) -> float | None:
 
 _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "price": _price,
+    "bid": _quoted,
+    "ask": _quoted,
+    "mid": _quoted,
     "change": _change,
     "over": _outside,
     "under": _outside,
@@ -192,8 +209,9 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
 def _verdict(signal: Signal, facts: Facts) -> list[Check]:
     """Whether the rule had to fire, or to clear, at that number."""
     judge, stored = _VERDICTS.get(signal.kind), facts.get("value")
-    if judge is None or stored is None:
-        return []
+    told = signal.direction in {Direction.FIRED, Direction.CLEARED}
+    if judge is None or stored is None or not told or facts["feature"] == "votes":
+        return []  # the rule's own life, or venues that agree: the number is not the condition's
     fired = signal.direction is Direction.FIRED
     timed = signal.cause.startswith("timer:")
     prior = facts.get("prior")
@@ -289,8 +307,17 @@ def _contributions(facts: Facts) -> list[Contribution]:
             )
             for name, value in sorted(weighed.items(), key=lambda item: -abs(item[1]))
         ]
+    if isinstance(facts.get("of"), list):  # an extreme has the word `high` or `low` there
+        return [_member(one, len(facts["of"])) for one in facts["of"]]
     band = facts.get("band")
     return [] if band is None else [_from_band(float(facts["price"]), band)]
+
+
+def _member(one: Facts, count: int) -> Contribution:
+    """A single condition of a group."""
+    holds = {True: "holds", False: "does not hold", None: "is not known"}[one["holds"]]
+    number = f" at {_short(one['value'])}" if "value" in one else ""
+    return Contribution(one["type"], float(bool(one["holds"])), 1.0 / count, f"{one['type']} {holds}{number}")
 
 
 def _from_band(price: float, band: Facts) -> Contribution:

@@ -23,12 +23,9 @@ SELECT bucket, low, high FROM candle_1m
 WHERE instrument_id = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket;
 
 -- name: recount
-SELECT m.bucket, min(t.price) AS low, max(t.price) AS high
-FROM unnest($2::timestamptz[]) AS m (bucket) CROSS JOIN LATERAL (
-    SELECT price FROM trade
-    WHERE instrument_id = $1 AND ts >= m.bucket AND ts < m.bucket + INTERVAL '1 minute' AND (flags & 1) = 0
-) t
-GROUP BY 1 ORDER BY 1;
+SELECT date_bin('1 minute', ts, 'epoch') AS bucket, min(price) AS low, max(price) AS high FROM trade
+WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (flags & 1) = 0
+GROUP BY 1;
 
 -- name: trades
 SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
