@@ -1,6 +1,7 @@
 # Needs nothing but Python >= 3.11 and make; every target makes the virtual environment if there is none.
 PYTHON ?= python3
 VENV ?= .venv
+JOBS ?= auto
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 EMPTY :=
@@ -26,8 +27,9 @@ demo: $(STAMP)
 run: $(STAMP)
 	$(BIN)/pricewatch run $(ARGS)
 
+# As many at a time as there are cores; JOBS=0 runs them one after the other, in the terminal's own process.
 test: $(STAMP)
-	$(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(if $(COVERAGE),--cov --cov-report=) $(ARGS)
 
 # Every operation of the API with 50 good and bad made-up requests.
 fuzz-api: $(STAMP)
@@ -42,7 +44,6 @@ lint: $(STAMP)
 check: lint
 	$(BIN)/coverage erase
 	$(MAKE) test COVERAGE=1
-	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=100
 	$(BIN)/coverage report --fail-under=90
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, evaluation, peers, pipeline
+from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, models, peers, pipeline, training
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -39,6 +39,10 @@ def _engine(*, quick: bool) -> list[Table]:
     ]
 
 
+def _models(*, quick: bool) -> list[Table]:
+    return [("models: what a row, a minute and a market cost", models.HEAD, models.run(quick=quick))]
+
+
 def _cost(*, quick: bool) -> list[Table]:
     return [("cost: CPU by stage", cost.HEAD, cost.run(quick=quick, say=_say))]
 
@@ -52,14 +56,42 @@ def _pipeline(*, quick: bool, runs: int) -> list[Table]:
     return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, say=_say))]
 
 
+def _training(*, quick: bool) -> list[Table]:
+    return [
+        ("training: one refit in a warm process", training.REFIT_HEAD, training.run_refits(quick=quick)),
+        (
+            "training: the event loop while every market is refitted",
+            training.LAG_HEAD,
+            training.run_lag(quick=quick, say=_say),
+        ),
+    ]
+
+
+def _fanout(*, quick: bool) -> list[Table]:
+    return [("fanout: prices to many clients, beside websockets.broadcast", fanout.HEAD, fanout.run(quick=quick))]
+
+
+def _feed(*, quick: bool) -> list[Table]:
+    cuts, restarts, slow = endurance.run(quick=quick, say=_say)
+    return [
+        ("feed: connections cut at random", endurance.CUTS_HEAD, cuts),
+        ("feed: rolling restarts", endurance.RESTARTS_HEAD, restarts),
+        ("feed: beside clients that read nothing, or too little", endurance.SLOW_HEAD, slow),
+    ]
+
+
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "captures": _captures,
     "frames": _frames,
     "peers": _peers,
     "engine": _engine,
+    "models": _models,
     "cost": _cost,
+    "fanout": _fanout,
+    "feed": _feed,
     "latency": _latency,
     "pipeline": _pipeline,
+    "training": _training,
 }
 REPEATED = frozenset({"latency", "pipeline"})
 """What depends on the machine's mood: these can be run several times."""

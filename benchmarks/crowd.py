@@ -88,6 +88,7 @@ class Crowd:
             board=hub,
             log=nothing,
             consumers=nothing,
+            candles=nothing,
             clock=nothing,
             settings=settings,
             group=nothing,

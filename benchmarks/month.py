@@ -21,7 +21,7 @@ from benchmarks.machine import describe, median
 from pricewatch.app.clock import SystemClock
 from pricewatch.backtest.replay import Replay
 from pricewatch.backtest.settings import PreviewSettings
-from pricewatch.domain.time import DAY, rfc3339
+from pricewatch.domain.time import DAY, MINUTE, from_datetime, rfc3339
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.ports.preview import Answer, Question
 from pricewatch.ports.ticks import Listing
@@ -175,32 +175,41 @@ async def main(words: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.month", description=__doc__)
     parser.add_argument("--trades", type=int, default=50_000_000)
     parser.add_argument("--check", action="store_true", help="read one rule's month whole as well: minutes")
+    parser.add_argument("--folder", type=Path, help="keep the month there, and use it again")
     options = parser.parse_args(words)
     print(describe())
-    end = (SystemClock().now() // DAY) * DAY
     with tempfile.TemporaryDirectory(prefix="pw-month-") as name:
-        folder = Path(name)
-        folder.chmod(0o711)  # noqa: ASYNC240 - nothing else runs
+        folder = options.folder or Path(name)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o711)
         server = EmbeddedPostgres(folder, EmbeddedSettings())
         await server.start()
         try:
             settings = StoreSettings(call_timeout=300)
             async with Database(server.url(), settings) as database, database.for_ticks(2) as pool:
                 await migrate(database)
-                catalog = PostgresCatalog(database)
-                markets = await catalog.register([Listing("coinbase", name, name, 1) for name in MARKETS])
-                began = time.perf_counter()
-                await fill(database, [market.id for market in markets], options.trades, end)
-                copied = time.perf_counter() - began
-                await roll_up(database, end)
-                await database.call(lambda connection: connection.execute("VACUUM ANALYZE"), within=3_600)
-                size = await database.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
-                whole = await database.call(lambda c: c.fetchval("SELECT count(*) FROM trade"), within=600)
-                print(f"{whole:,} trades of {len(markets)} markets, {size}; COPY {whole / copied:,.0f} rows/s")
-                past = PostgresPast(pool, PostgresHistory(pool, catalog.steps), PostgresModelStore(database))
-                await measure(past, end, check=options.check)
+                await over(database, pool, options.trades, check=options.check)
         finally:
             await server.stop()
+
+
+async def over(database: Database, pool: Database, trades: int, *, check: bool) -> None:
+    catalog = PostgresCatalog(database)
+    markets = await catalog.register([Listing("coinbase", name, name, 1) for name in MARKETS])
+    if not await database.fetchval("SELECT count(*) FROM shard"):
+        began = time.perf_counter()
+        end = (SystemClock().now() // DAY) * DAY
+        await fill(database, [market.id for market in markets], trades, end)
+        copied = time.perf_counter() - began
+        await database.call(lambda connection: connection.execute("VACUUM ANALYZE trade"), within=3_600)
+        await roll_up(database, end)
+        sys.stderr.write(f"... copied in {copied:.0f} s\n")
+    size = await database.fetchval("SELECT pg_size_pretty(pg_database_size(current_database()))")
+    whole = await database.call(lambda c: c.fetchval("SELECT sum(trades) FROM candle_1m"), within=600)
+    print(f"{whole:,} trades of {len(markets)} markets in {DAYS} days, {size}")
+    past = PostgresPast(pool, PostgresHistory(pool, catalog.steps), PostgresModelStore(database))
+    newest = await database.fetchval("SELECT max(bucket) FROM candle_1m")
+    await measure(past, from_datetime(newest) + MINUTE, check=check)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ QUIET = 0.15
 """Share of the tape at its beginning and end that nothing disturbs: so that what came is known from the first trade
 on, and so that a last cut without history has trades behind it."""
 
+OVER = 0.97
+"""Share of the tape from which on nothing may be disturbed any more: what comes after the last trade heard is known to
+nobody but the venue, and can be neither stored nor declared without its history."""
+
 
 class Size(NamedTuple):
     """How much of it."""
@@ -188,6 +192,8 @@ async def battered(size: Size, *, history: bool, seed: int) -> Outcome:
             began = time.monotonic()
             await _act(rig, act)
             done[act] += 1
+            if await _share(rig, size.trades) > OVER:
+                raise AssertionError(f"the tape was over before {act!r} was; this machine is too slow for its speed")
             away += time.monotonic() - began if act == "service" else 0.0
         await until(rig.venue_done, within=600, what="the tape has been played", every=0.02)
         ended = time.monotonic()

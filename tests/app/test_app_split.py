@@ -167,7 +167,7 @@ async def test_three_processes_tell_what_one_would(
             ) as answer:
                 assert answer.status in {200, 201}, await answer.text()
                 made = uuid.UUID((await answer.json())["id"])
-            await until(lambda: made in vars(evaluation)["_engine"]._rules, within=2)
+            await until(lambda: made in vars(evaluation)["_engine"]._roster._rules, within=2)
             ingest.stop.set()
             await asyncio.sleep(0.8)
             told = evaluation.status()["signals"]

@@ -149,12 +149,20 @@ class TestDesk(DeskPromises):
         ("code", "problem", "field"), [(DIES, "failed", None), (FAILS, "invalid", "$.when"), (HANGS, "timeout", None)]
     )
     async def test_failures_are_told(self, code: str, problem: str, field: str | None) -> None:
-        async with at_work(new_desk(code, timeout=3.0)) as desk:
+        async with at_work(new_desk(code, timeout=1.5 if code is HANGS else 60.0)) as desk:
             for _ in range(2):
                 job = await desk.settled(desk.ask(asked()).id, 60)
                 assert job.state is JobState.FAILED
                 assert job.problem is not None
                 assert (job.problem.code, job.problem.field) == (problem, field)
+
+    async def test_a_process_that_cannot_begin_is_told_each_time(self) -> None:
+        desk = Desk(PreviewSettings(), ("/nonexistent/python",), SETUP, clock=ManualClock())
+        async with at_work(desk):
+            for _ in range(2):
+                job = await desk.settled(desk.ask(asked()).id, 60)
+                assert job.problem is not None
+                assert job.problem.code == "failed"
 
     async def test_an_account_may_not_take_all_places_and_finished_jobs_go(self) -> None:
         clock = ManualClock()

@@ -61,6 +61,24 @@ WHOLE: dict[str, Any] = {"scope": "rule", "market": 0, "venue": "", "symbol": "*
             "BTC-USD unusual (score 5.23): 70,012.4 (coinbase) 14:03 UTC",
         ),
         (
+            {"kind": "anomaly", "evidence": {"alarms_per_week": 1.4321}},
+            "BTC-USD unusual (about 1.4 times a week): 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "anomaly", "evidence": {}}, "BTC-USD unusual: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {
+                "kind": "band",
+                "evidence": {"level": 0.95, "horizon": 3_600.0, "band": {"lower": 69_000.12, "upper": 70_000.523}},
+            },
+            "BTC-USD outside its 95% band of 1 h, 69,000.1 to 70,000.5: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "band", "evidence": {}}, "BTC-USD outside its band: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"kind": "drift", "evidence": {"drift": "ranges"}},
+            "BTC-USD has drifted: it ranges unlike before: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "drift", "evidence": {}}, "BTC-USD has drifted: 70,012.4 (coinbase) 14:03 UTC"),
+        (
             {"kind": "outside_band", "evidence": {"band": {"lower": 69_000.0, "upper": 70_000.523}}},
             "BTC-USD outside its forecast band 69,000 to 70,000.5: 70,012.4 (coinbase) 14:03 UTC",
         ),
@@ -234,7 +252,7 @@ evidence = st.dictionaries(anything, values | st.lists(values, max_size=3), max_
     anything,
     anything,
     anything,
-    st.sampled_from(["above", "crosses", "change", "anomaly", "outside_band"]) | anything,
+    st.sampled_from(["above", "crosses", "change", "anomaly", "outside_band", "band", "drift"]) | anything,
     evidence
     | st.fixed_dictionaries(
         {"threshold": values, "value": values, "window": values, "score": values, "band": values | evidence}

@@ -11,6 +11,7 @@ from pricewatch.domain.watch import (
     Place,
     gap_closed,
     gap_opened,
+    model_drift,
     recovered,
     stale,
 )
@@ -48,3 +49,14 @@ def test_silence_and_its_end() -> None:
     assert (again.kind, again.direction) == ("feed.recovered", Direction.CLEARED)
     assert again.evidence == {"v": 1, "channel": "trades", "silent_seconds": 60.5, "missing": 3, "filled": 40}
     assert len({silent.id, never.id, again.id}) == 3
+
+
+def test_a_drift_is_known_by_its_minute() -> None:
+    drift = model_drift(PLACE, "ranges", "bank@1", at=60_000_000, seen=61_000_000)
+    assert (drift.kind, drift.direction, drift.cause) == ("model.drift", Direction.FIRED, "bar:60000000")
+    assert drift.title == "kraken:BTC-USD has drifted: it ranges unlike before"
+    assert drift.evidence == {"v": 1, "drift": "ranges", "model": "bank@1"}
+    assert model_drift(PLACE, "ranges", "bank@1", at=60_000_000, seen=99).id == drift.id
+    other = model_drift(PLACE, "coverage", "bank@1", at=120_000_000, seen=99)
+    assert other.id != drift.id
+    assert other.title.endswith("its bands miss more than they should")

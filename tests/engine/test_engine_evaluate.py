@@ -620,7 +620,7 @@ class TestRestart:
         for second in range(5):
             desk.trade(second, 100.0 + second)
         saved = desk.engine.snapshot(1)
-        assert [snapshot.model for snapshot in saved] == ["ewz", "tail", "bars"]
+        assert [snapshot.model for snapshot in saved] == ["ewz", "tail", "bank", "bands", "bars"]
         again = Desk(models=True, warm_up=1)
         assert all(again.engine.restore(snapshot) for snapshot in saved)
         for second in range(5):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.engine.test_engine_windows import CHOSEN, STEP, prints, run, written
 
 from pricewatch.domain.model import ForecastRow
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import Direction, Signal
 from pricewatch.engine.explain import Witness, explain
 from pricewatch.testing.desk import T0, Desk, S, active, forecast
 
@@ -114,6 +114,44 @@ def test_quotes_explain_a_spread() -> None:
     said = desk.signals()
     assert len(said) == 2
     agreed(said)
+
+
+@pytest.mark.parametrize("source", ["bid", "ask", "mid"])
+def test_quoted_prices_explain_themselves(source: str) -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "above", "level": "100", "source": source}))
+    desk.trade(0, 99.0)
+    desk.quote(1, 98.0, 99.0)
+    desk.quote(2, 101.0, 102.0)
+    (fired,) = desk.signals()
+    found = explain(fired, NOTHING)
+    assert found.agrees
+    assert [check.what for check in found.checks] == [source, "verdict"]
+    assert [check.what for check in explain(without(fired, "quote"), NOTHING).checks] == ["verdict"]
+
+
+def test_groups_list_their_members() -> None:
+    desk = Desk()
+    both = {"type": "and", "of": [{"type": "above", "level": "100"}, {"type": "below", "level": "105"}]}
+    desk.engine.arm(active(1, both))
+    desk.trade(0, 99.0)
+    desk.trade(1, 101.0)
+    (fired,) = desk.signals()
+    found = explain(fired, NOTHING)
+    assert found.agrees is None
+    assert [one.words for one in found.contributions] == ["above holds at 101", "below holds at 101"]
+    unknown = changed(fired, of=[{"type": "anomaly", "holds": None}, {"type": "stale", "holds": False}])
+    assert [one.words for one in explain(unknown, NOTHING).contributions] == [
+        "anomaly is not known",
+        "stale does not hold",
+    ]
+
+
+def test_what_a_rule_tells_of_itself_is_of_no_number() -> None:
+    own = msgspec.structs.replace(outside(), direction=Direction.EXPIRED)
+    found = explain(own, NOTHING)
+    assert (found.agrees, found.checks) == (None, [])
+    assert "the rule itself is expired" in found.summary
 
 
 def anomaly() -> Signal:

@@ -14,7 +14,7 @@ import pytest
 from pricewatch.domain.account import Role
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Flag, Market, Quote, Trade
-from pricewatch.domain.model import Activation
+from pricewatch.domain.model import Activation, Drift
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.settings import EngineSettings
@@ -72,6 +72,7 @@ class World:
         self.models = MemoryModelStore()
         self.account = uuid.UUID(int=0)
         self.told: list[FeedEntry] = []
+        self.drifts: list[Drift] = []
         self.calls: list[str] = []
         self.changes: list[Change] = []
         self.full = False
@@ -114,6 +115,9 @@ class World:
         assert all(entry.seq in known for entry in entries), "told before its commit"
         self.told += entries
 
+    def drifted(self, drift: Drift) -> None:
+        self.drifts.append(drift)
+
     async def open(self) -> None:
         self.account = (await self.store.accounts.create("ann", "", Role.USER)).id
 
@@ -138,6 +142,7 @@ class World:
             models=self.models,
             tape=self.tape,
             signals=self,
+            drifts=self,
         )
 
     async def recovered(self, *, markets: Sequence[Market] = (BTC, ETH), **settings: Any) -> Evaluation:

@@ -83,6 +83,8 @@ def test_a_quote_is_dated_by_its_arrival(adapter: Adapter, read: Read) -> None:
         (TRADE.replace('"61837.63000000"', '"1e999"'), BadTrade),
         (TRADE.replace('"61837.63000000"', "[[]]"), BadTrade),
         (TRADE.replace("3735683259", "1" * 5000), BadTrade),
+        (TRADE.replace('"61837.63000000"', "NaN"), BadTrade),
+        (BOOK.replace('"3.78826000"', "NaN"), BadData),
         (BOOK.replace('"BTCUSDT"', '"X"'), BadData),
         (BOOK.replace('"3.78826000"', "{}"), BadData),
         ("\ud800", BadData),

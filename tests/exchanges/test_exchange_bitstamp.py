@@ -133,6 +133,7 @@ def test_a_refusal_by_name(adapter: Adapter, read: Read) -> None:
     [
         (TRADE.replace('"2090.22"', '"x"'), BadTrade),
         (TRADE.replace('"type":0', '"type":2'), BadTrade),
+        (TRADE.replace('"2090.22"', "NaN"), BadTrade),
         (BOOK.replace('"0.500000"', "[]"), BadData),
         (book("{}", "[]"), BadData),
         (book('[["1","1"],["x"]', '[["2","1"]]'), BadData),

@@ -40,6 +40,7 @@ QUICK = GatewaySettings(
     port=0,
     heartbeat_interval=0.2,
     ticker_interval=0.02,
+    candle_interval=0.02,
     revocation_interval=0.1,
     key_ttl=0.0,
     retry_pause=0.05,
@@ -56,8 +57,9 @@ class Shelf:
 
     def __init__(self) -> None:
         self.listed = list(MARKETS)
-        self.trades: dict[int, Sequenced] = {}
+        self.last_trades: dict[int, Sequenced] = {}
         self.bars: list[Candle] = []
+        self.printed: list[Sequenced] = []
         self.forecasts: dict[int, Forecast] = {}
         self.scores: dict[tuple[int, int], float] = {}
 
@@ -71,10 +73,13 @@ class Shelf:
         raise NotImplementedError
 
     async def last(self, upto: int) -> Mapping[int, Sequenced]:
-        return {market: one for market, one in self.trades.items() if one.seen <= upto}
+        return {market: one for market, one in self.last_trades.items() if one.seen <= upto}
 
     async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
         return [one for one in self.bars if one.market == market and start <= one.at < end][:limit]
+
+    async def trades(self, market: int, start: int, end: int, *, limit: int = 100_000) -> list[Sequenced]:
+        return [one for one in self.printed if one.trade.market == market and start <= one.trade.at < end][:limit]
 
     async def forecast(self, market: int) -> Forecast | None:
         return self.forecasts.get(market)

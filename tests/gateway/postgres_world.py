@@ -97,6 +97,7 @@ class House:
             found["rules"] = await make("rules", RULE)
             found["keys"] = await make("keys", {"title": "spare"})
             found["watchlists"] = await make("watchlists", {"name": "mine", "symbols": ["BTC-USD"]})
+            found["previews"] = await make("rules/preview", {"rule": RULE})
             await make("session", {"key": key})
         [session] = await self.store.records.sessions.listing(account.id, SystemClock().now())
         return {**found, "sessions": str(session.id), "users": str(account.id)}

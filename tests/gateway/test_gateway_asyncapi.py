@@ -65,6 +65,9 @@ async def session(world: World, http: aiohttp.ClientSession) -> list[dict[str, A
         await client.until("unsubscribed")
         await client.say("ping")
         await client.until("pong")
+        await client.subscribe("candles", "BTC-USD")
+        world.trade(70_000.3)
+        await client.until("candles")
         place = (await client.subscribe("signals", "*"))["newest"]
         await world.emit(account)
         await client.until("signal")

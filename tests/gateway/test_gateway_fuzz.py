@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Self
@@ -15,20 +16,29 @@ from typing import Any, Self
 import pytest
 import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
     response_schema_conformance,
     status_code_conformance,
+    use_after_free,
 )
 from tests.gateway.postgres_world import house
 
 from pricewatch.domain.account import Role
 
 EXAMPLES = int(os.environ.get("PRICEWATCH_FUZZ_EXAMPLES", "5"))  # noqa: TID251 - the one switch of this test
-CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    use_after_free,
+]
 
 
 class Service:
@@ -53,11 +63,16 @@ class Service:
         self._thread.join(60)
         self._loop.close()
 
+    def renew(self) -> None:
+        """What is tried may have taken our own key away."""
+        made = self._home.account(uuid.uuid4().hex, Role.ADMIN)
+        _, self.key = asyncio.run_coroutine_threadsafe(made, self._loop).result(60)
+
     async def _run(self) -> None:
         async with house(self._url) as home:
             account, self.key = await home.account("root", Role.ADMIN)
             await home.furnish(account, self.key)
-            self.base = home.base
+            self.base, self._home = home.base, home
             self._ready.set()
             await self._stop.wait()
 
@@ -74,14 +89,14 @@ def loaded(service: Service) -> Any:
     return schema
 
 
-def quick(**options: Any) -> settings:
+def quick(examples: int = EXAMPLES, steps: int = 50) -> settings:
     return settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         phases=[Phase.explicit, Phase.generate],
         suppress_health_check=list(HealthCheck),
-        **options,
+        stateful_step_count=steps,
     )
 
 
@@ -124,15 +139,24 @@ def test_nothing_fails_in_a_row(service: Service) -> None:
     """What one request made is read, changed and deleted by the next ones, as the description links them."""
     schema = loaded(service)
     answers: Counter[int] = Counter()
+    complaints: list[str] = []
 
     class Chain(schema.as_state_machine()):  # type: ignore[misc]
         def get_call_kwargs(self, _: Any) -> dict[str, Any]:
             return {"headers": {"Authorization": f"Bearer {service.key}"}, "timeout": 60}
 
         def validate_response(self, response: Any, case: Any, **_: Any) -> None:
-            case.validate_response(response, checks=CHECKS)
             answers[response.status_code] += 1
+            if response.status_code == 401:
+                service.renew()
+            try:
+                case.validate_response(response, checks=CHECKS)
+            except BaseExceptionGroup as group:  # told at the end: tried again, the world is another one
+                complaints.extend(f"{case.method} {case.path}: {error}" for error in group.exceptions)
 
-    Chain.run(settings=quick(stateful_step_count=8))
+    # Row by row: a row begun again finds another world, and Hypothesis would call that inconsistent.
+    for number in range(EXAMPLES):
+        seed(number)(Chain).run(settings=quick(examples=1, steps=10))
+    assert complaints == []
     print(f"answers by status: {dict(sorted(answers.items()))}")
     assert sum(answers.values()) >= EXAMPLES

@@ -22,8 +22,9 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from tests.conftest import missing
 from tests.gateway.gateway_world import QUICK, World
+from tests.gateway.postgres_world import house
 
-from pricewatch.domain.account import Role
+from pricewatch.domain.account import Account, Role
 from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
@@ -93,6 +94,20 @@ async def test_an_address_does_not_guess_for_ever(http: aiohttp.ClientSession) -
         assert [(await api("GET", "/rules"))[0] for _ in range(5)] == [401] * 3 + [429] * 2
         _, key = await world.account("ann")
         assert (await api("GET", "/rules", headers={"X-API-Key": key}))[0] == 200
+
+
+@pytest.mark.parametrize(("proxies", "expected"), [(0, [401, 401, 429]), (1, [401, 401, 401]), (2, [401, 401, 429])])
+async def test_behind_proxies_the_address_is_the_one_they_saw(
+    http: aiohttp.ClientSession, proxies: int, expected: list[int]
+) -> None:
+    async with World(QUICK.model_copy(update={"anonymous_limit": 2, "proxies": proxies})).running() as world:
+        api = Api(world, http)
+        answers = []
+        for number in range(3):
+            hops = f"10.9.9.{number}, 10.0.0.1, 10.0.1.{number}"
+            answers.append((await api("GET", "/rules", headers={"X-Forwarded-For": hops}))[0])
+        assert answers == expected
+        assert (await api("GET", "/rules"))[0] in {401, 429}
 
 
 async def test_counts_in_memory_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -252,6 +267,24 @@ async def test_acts_without_a_document_are_repeated_too(world: World) -> None:
         assert detail["delivery"]["state"] == "queued"
 
 
+@pytest.mark.postgres
+async def test_an_export_that_breaks_off_does_not_look_whole(database_url: str) -> None:
+    async with house(database_url) as home:
+        _, key = await home.account("ann")
+        export = home.store.records.dossiers.export
+
+        async def broken(whose: Account) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+            async for one in export(whose):
+                yield one
+                raise Unavailable("away")
+
+        object.__setattr__(home.store.records.dossiers, "export", broken)
+        async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
+            with pytest.raises(aiohttp.ClientError):
+                async with http.get(f"{home.base}/api/v1/me/export") as answer:
+                    await answer.read()
+
+
 # -- input that is refused --------------------------------------------------------------------------------------------
 
 BODIES: dict[str, tuple[bytes, int]] = {
@@ -334,7 +367,7 @@ async def test_limits_that_are_none(ann: Api, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/rules/x", f"/rules/{uuid.uuid4()}", "/signals/%00", "/watchlists/1", "/keys/\ud800"]
+    "path", ["/rules/x", "/rules/6f1c1f5e-8b55-4c3c-9b0a-3c1f2f7f0001", "/signals/%00", "/watchlists/1", "/keys/\ud800"]
 )
 async def test_ids_that_are_nobodys(ann: Api, path: str) -> None:
     assert (await ann("GET", path))[0] in {404, 405}

@@ -178,10 +178,12 @@ async def test_versions_are_listed_and_told_apart(world: World, ann: Api) -> Non
     _, found = await ann("GET", "/models")
     assert [one["version"] for one in found["models"]] == [str(one.version) for one in (other, new, old)]
     assert [one["in_use"] for one in found["models"]] == [False, True, False]
-    _, found = await ann("GET", "/models?in_use=true&market=coinbase:BTC-USD&kind=price")
+    _, found = await ann("GET", "/models?in_use=true&symbol=coinbase:BTC-USD&kind=price")
     assert [one["version"] for one in found["models"]] == [str(new.version)]
-    _, page = await ann("GET", "/models?limit=1&before=3")
-    assert [one["version"] for one in page["models"]] == [str(new.version)]
+    _, page = await ann("GET", "/models?limit=2&symbol=BTC-USD")
+    _, rest = await ann("GET", f"/models?limit=2&symbol=BTC-USD&cursor={page['next']}")
+    assert [one["version"] for one in page["models"] + rest["models"]] == [str(new.version), str(old.version)]
+    assert rest["next"] is None
     _, one = await ann("GET", f"/models/{new.version}")
     assert one["artefact"]["sha256"] == new.seal.sha256
     assert (one["market"], one["kind"], one["step_seconds"]) == ("coinbase:BTC-USD", "price", 60.0)
@@ -192,13 +194,13 @@ async def test_versions_are_listed_and_told_apart(world: World, ann: Api) -> Non
 async def test_what_happened_is_told(world: World, ann: Api) -> None:
     one = await stored(world, baseline(BTC.id))
     await stored(world, baseline(ETH.id), What.KEPT)
-    _, found = await ann("GET", "/models/history?market=coinbase:BTC-USD&kind=price")
+    _, found = await ann("GET", "/models/history?symbol=coinbase:BTC-USD&kind=price")
     assert [(row["what"], row["version"], row["actor"]) for row in found["events"]] == [
         ("promoted", str(one.version), "training")
     ]
     _, found = await ann("GET", "/models/history?limit=1")
     assert [row["what"] for row in found["events"]] == ["kept"]
-    _, found = await ann("GET", f"/models/history?before={found['events'][0]['id']}")
+    _, found = await ann("GET", f"/models/history?cursor={found['next']}")
     assert [row["market"] for row in found["events"]] == ["coinbase:BTC-USD"]
 
 
@@ -233,7 +235,7 @@ async def test_an_administrator_promotes_and_rolls_back(world: World, root: Api)
         (What.ROLLED_BACK, "root", new.version),
         (What.CHOSEN, "root", old.version),
     ]
-    status, made = await root("POST", f"/models/{new.version}/promote")
+    status, made = await root("POST", f"/models/{new.version}/promote", {})
     assert (status, made["pinned"]) == (200, True)
 
 
@@ -261,14 +263,16 @@ async def test_a_tampered_artefact_is_refused_and_the_version_in_use_stays(world
     [
         ("GET", f"/models/{uuid.UUID(int=1)}", None, 404, "no version"),
         ("GET", "/models/latest", None, 404, "no such thing"),
-        ("GET", "/models?market=coinbase:BTC-USX", None, 422, "did you mean coinbase:BTC-USD"),
+        ("GET", "/models?symbol=coinbase:BTC-USX", None, 422, "did you mean coinbase:BTC-USD"),
+        ("GET", "/models?in_use=perhaps", None, 422, "neither true nor false"),
         ("GET", "/models?kind=weather", None, 422, "price, range"),
         ("GET", "/models/compare?a=1&b=2", None, 422, "no version"),
+        ("POST", "/models/rollback", {"market": "coinbase:BTC-USD", "kind": "weather"}, 422, "price, range"),
         ("GET", "/models/compare", None, 422, "is missing"),
         ("POST", f"/models/{uuid.UUID(int=1)}/promote", {}, 404, "no version"),
-        ("POST", f"/models/{uuid.UUID(int=1)}/promote", {"pin": 1}, 422, "send for example"),
+        ("POST", f"/models/{uuid.UUID(int=1)}/promote", {"pin": 1}, 422, "the fields here are"),
         ("POST", "/models/rollback", {"market": "coinbase:BTC-USD", "kind": "range"}, 404, "to go back to"),
-        ("POST", "/models/rollback", {"kind": "range"}, 422, "send for example"),
+        ("POST", "/models/rollback", {"kind": "range"}, 422, "missing required field"),
         ("POST", "/models/rollback", {"market": "zzz", "kind": "range"}, 422, "no market 'zzz'"),
     ],
 )

@@ -61,7 +61,9 @@ async def test_our_own_routes_say_their_parameters(world: World) -> None:
     for one in table:
         assert set(one.docs.query or ()) <= set(PARAMETERS)
         if isinstance(one, Endpoint) and one.method in {"POST", "PUT", "PATCH"} and one.docs.body is None:
-            assert re.search(r"/(ack|replay|tickets|markets.*)$", one.path), f"{one.path} takes no document?"
+            assert re.search(r"/(ack|replay|test|pause|resume|tickets|markets.*)$", one.path), (
+                f"{one.path} takes no document?"
+            )
 
 
 async def test_locked_status_is_described_as_locked() -> None:

@@ -274,6 +274,16 @@ async def test_keys_that_are_not_made(world: World, browser: Browser, body: Any,
     assert problem["detail"]
 
 
+async def test_a_key_that_may_not_look_opens_no_feed(world: World, browser: Browser) -> None:
+    await known(world, "ann")
+    await browser.log_in("ann", WORD)
+    key = (await browser("POST", "/keys", {"scopes": ["write"]}))[1]["key"]
+    async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await Browser(world, http).socket()
+        assert refused.value.status == 403
+
+
 async def test_a_viewer_has_keys_that_look(world: World, browser: Browser) -> None:
     await known(world, "vic", Role.VIEWER)
     await browser.log_in("vic", WORD)

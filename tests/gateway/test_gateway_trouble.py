@@ -109,7 +109,7 @@ async def test_stored_prices_are_there_before_the_first_print(connect: Connect) 
     world = World()
     trade = world.trade(69_000.5)
     world.gateway = world.new_gateway()
-    world.shelf.trades = {BTC.id: Sequenced(5, trade)}
+    world.shelf.last_trades = {BTC.id: Sequenced(5, trade)}
     async with world.running():
         _, key = await world.account("ann")
         client = await connect(world, key)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from typing import Any
 
 import aiohttp
 import pytest
+from tests.gateway.gateway_world import World
 from tests.gateway.postgres_world import RULE, House, house
 
+from pricewatch.accounts.tokens import mint
+from pricewatch.domain.account import Role, Scope
 from pricewatch.gateway.openapi import path_of
 from pricewatch.gateway.rest.endpoint import Access, Endpoint
 
@@ -17,8 +22,9 @@ BODIES: dict[str, Any] = {
     "/watchlists/{id}": {"name": "stolen", "symbols": []},
     "/signals/{id}/feedback": {"feedback": "noise"},
     "/users/{id}": {"role": "viewer"},
+    "/rules/{id}/snooze": {"for": "1h"},
 }
-OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions"}
+OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions", "previews"}
 """Kinds whose ids are of one account."""
 
 
@@ -100,3 +106,43 @@ async def test_listings_and_exports_are_of_ones_own(database_url: str) -> None:
         assert not any("digest" in line or "password" in line for line in lines)
         async with http.get(f"{home.base}/api/v1/me/export") as answer:
             assert answer.status == 401
+
+
+async def test_every_route_asks_for_its_role_and_scope(world: World, http: aiohttp.ClientSession) -> None:
+    made = {role: (await world.account(role.value, role))[0] for role in Role}
+    scopes = {name: frozenset({*map(Scope, names)}) for name, names in SCOPES.items()}
+    keys: dict[tuple[Role, str], str] = {}
+    for role, account in made.items():
+        for name, held in scopes.items():
+            minted = mint(account.id, now=world.clock.now(), scopes=held)
+            await world.store.accounts.add_key(minted.key)
+            keys[role, name] = minted.text
+    refused = 0
+    for one in world.gateway._routes.private:
+        url = world.base + re.sub(r"\{\w+\}", str(uuid.UUID(int=7)), path_of(one))
+        async with http.request(one.method, url) as answer:
+            assert answer.status == 401, one.path
+        for (role, name), key in keys.items():
+            async with http.request(one.method, url, headers={"X-API-Key": key}) as answer:
+                status, text = answer.status, await answer.text()
+            code = json.loads(text).get("code") if status == 403 else None
+            assert (code in REFUSALS) is not may(one.access, role, scopes[name]), (one.path, role, name, status, text)
+            refused += code in REFUSALS
+    assert refused > 100
+
+
+SCOPES = {"all": ("read", "write", "admin"), "no admin": ("read", "write"), "look": ("read",), "blind": ("write",)}
+REFUSALS = {"scope_missing", "read_only_key", "admin_only", "read_only"}
+
+
+def may(access: Access, role: Role, scopes: frozenset[Scope]) -> bool:
+    """Said once more, without the product's words."""
+    match access:
+        case Access.READ:
+            return Scope.READ in scopes
+        case Access.OWN:
+            return Scope.WRITE in scopes
+        case Access.WRITE:
+            return role is not Role.VIEWER and Scope.WRITE in scopes
+        case Access.ADMIN:
+            return role is Role.ADMIN and Scope.ADMIN in scopes

@@ -128,7 +128,8 @@ def test_a_level_follows_and_forgets_over_holes() -> None:
     whole = Series(np.asarray([0, HOUR, 2 * HOUR], dtype=np.int64), value, HOUR)
     holed = Series(np.asarray([0, HOUR, 90 * HOUR], dtype=np.int64), value, HOUR)
     assert moving_level(whole, value, 1.0) == pytest.approx([0.0, 0.5, 0.75])
-    assert moving_level(holed, value, 1.0)[-1] == pytest.approx(1.0)
+    assert moving_level(holed, value, 1.0)[-1] == pytest.approx(0.75), "a closed market forgets nothing"
+    assert moving_level(holed, value, 1.0, by_time=True)[-1] == pytest.approx(1.0)
     assert moving_level(whole, value, 0.0) == pytest.approx(value)
 
 

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Market
+from pricewatch.rules.base import PRICE
 from pricewatch.rules.conditions.above import Above
-from pricewatch.rules.conditions.anomaly import Anomaly
+from pricewatch.rules.conditions.anomaly import Anomaly, RareBar
+from pricewatch.rules.conditions.band import Band
 from pricewatch.rules.conditions.below import Below
 from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.drift import Drifted
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.group import Or
 from pricewatch.rules.conditions.macd import Macd
@@ -29,6 +32,7 @@ from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import parse, schema
+from pricewatch.rules.minutes import ALARM, DRIFT, band_feature, band_of, is_of_minutes
 from pricewatch.rules.policy import Policy
 from pricewatch.rules.quiet import Quiet
 from pricewatch.rules.registry import KINDS
@@ -75,6 +79,15 @@ def written(when: object = ABOVE, policy: object = None, **fields: object) -> by
             Change(150.0, 135.0, 1440 * MINUTE, "either"),
         ),
         ({"type": "anomaly", "score": 4}, None, Anomaly(4.0, 3.2)),
+        ({"type": "anomaly", "false_alarms": "4/week"}, None, RareBar(0.25, 0.0, 4.0)),
+        ({"type": "anomaly", "false_alarms": "1 / day"}, {"hysteresis": "20%"}, RareBar(1 / 7, 1 / 7 * 0.8, 7.0)),
+        ({"type": "band"}, None, Band(0.0, -0.0005, 60, 0.95, "either")),
+        (
+            {"type": "band", "level": 99, "horizon": "24h", "side": "upper"},
+            {"hysteresis": "1%"},
+            Band(0.0, -0.01, 1_440, 0.99, "upper"),
+        ),
+        ({"type": "drift"}, None, Drifted(0.5, 0.5)),
         ({"type": "outside_band"}, None, OutsideBand(-0.001, "either")),
         ({"type": "outside_band", "side": "upper"}, {"hysteresis": "0.5%"}, OutsideBand(-0.005, "upper")),
         (
@@ -294,6 +307,17 @@ def test_which_markets_a_rule_watches() -> None:
         (written({"type": "change", "window": "1m", "percent": "much"}), "$.when.percent"),
         (written({"type": "change", "window": "1m", "percent": -1, "direction": "up"}), "$.when.percent"),
         (written({"type": "anomaly", "score": 0}), "$.when.score"),
+        (written({"type": "anomaly"}), "$.when"),
+        (written({"type": "anomaly", "score": 3, "false_alarms": "1/day"}), "$.when"),
+        (written({"type": "anomaly", "false_alarms": "often"}), "$.when.false_alarms"),
+        (written({"type": "anomaly", "false_alarms": "0/week"}), "$.when.false_alarms"),
+        (written({"type": "anomaly", "false_alarms": "51/day"}), "$.when.false_alarms"),
+        (written({"type": "anomaly", "false_alarms": "1/day"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "band", "level": 90}), "$.when.level"),
+        (written({"type": "band", "horizon": "2h"}), "$.when.horizon"),
+        (written({"type": "band"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "drift"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "drift"}, {"hysteresis": "1%"}), "$.policy.hysteresis"),
         (written({"type": "outside_band", "side": "left"}), "$.when.side"),
         (written({"type": "outside_band"}, {"clear": 1}), "$.policy.clear"),
         (written({"type": "and", "of": [ABOVE]}), "$.when.of"),
@@ -572,3 +596,21 @@ def test_an_error_shows_the_value_where_it_can() -> None:
         parse(written({"type": "above", "level": True}))
     with pytest.raises(Invalid, match="something unreadable"):
         parse(b'{"title": 5, "symbols": [')
+
+
+@pytest.mark.parametrize(
+    ("text", "weekly"), [("1/year", 7 / 365), ("2/month", 2 * 84 / 365), ("1.5/week", 1.5), ("50/day", 350.0)]
+)
+def test_rates_of_false_alarms_are_counted_by_the_week(text: str, weekly: float) -> None:
+    when = parse(written({"type": "anomaly", "false_alarms": text})).when
+    assert isinstance(when, RareBar)
+    assert when.weekly == pytest.approx(weekly)
+    assert when.level == pytest.approx(1 / weekly)
+
+
+def test_what_closed_minutes_give_is_named() -> None:
+    feature = band_feature(60, 0.95, "upper")
+    assert band_of(feature) == (60, 0.95, "upper")
+    assert all(map(is_of_minutes, (feature, ALARM, DRIFT)))
+    assert not is_of_minutes(PRICE)
+    assert feature.reach == 0

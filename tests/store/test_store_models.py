@@ -92,5 +92,6 @@ class TestPostgresModelStore(ModelStorePromises):
         await models.save_bar_scores([BarScore(1, 60, 2.0, "ew", 5), BarScore(1, 60, 1.0, "ew", 6)])
         await models.save_bar_scores([BarScore(1, 60, 3.0, "tail", 7), BarScore(1, 120, 1.0, "ew", 8)])
         await models.save_bar_scores([BarScore(1, 60, 0.5, "ew", 9)])
-        found = await database.fetch("SELECT instrument_id, at, score, model, seen FROM bar_score ORDER BY at")
-        assert [tuple(row) for row in found] == [(1, 60, 3.0, "tail", 7), (1, 120, 1.0, "ew", 8)]
+        await models.save_bar_scores([BarScore(1, 120, 1.5, "ew", 9, 2.5)])
+        found = await database.fetch("SELECT instrument_id, at, score, model, seen, alarms FROM bar_score ORDER BY at")
+        assert [tuple(row) for row in found] == [(1, 60, 3.0, "tail", 7, None), (1, 120, 1.5, "ew", 9, 2.5)]

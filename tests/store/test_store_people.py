@@ -11,6 +11,7 @@ from tests.store.store_keepers import Keepers, in_memory, in_postgres
 from pricewatch.accounts.tokens import issue, mint, open_session
 from pricewatch.domain.account import Account, Role, Scope, Session
 from pricewatch.domain.errors import Invalid, NotFound
+from pricewatch.domain.rule import Order
 from pricewatch.ports.accounts import Change
 from pricewatch.store.pool import Database
 
@@ -185,16 +186,17 @@ class TestPostgresPeople(PeoplePromises):
     ) -> None:
         rule = await keepers.rules.create(ann.id, b"{}")
         await keepers.rules.revise(ann.id, rule.id, b"{}")
+        await keepers.rules.command(ann.id, rule.id, Order.SNOOZE, until=9)
         await keepers.rules.delete(ann.id, rule.id)
         await keepers.rules.create_many(ann.id, [(uuid.uuid4(), b"{}") for _ in range(20)])
         await database.execute("INSERT INTO market_choice VALUES ('kraken', 'BTC-USD', true, $1, 5)", ann.id)
         page = (await keepers.records.audit.page())[::-1]
         assert [entry.action for entry in page[1:]] == [
-            *("rule.create", "rule.revise", "rule.delete"),
+            *("rule.create", "rule.revise", "rule.snooze", "rule.delete"),
             *(["rule.create"] * 3),
             "market.choose",
         ]
         assert {entry.actor for entry in page[1:]} == {ann.id}
-        assert sum(entry.detail["rules"] for entry in page[4:7]) == 20
+        assert sum(entry.detail["rules"] for entry in page[5:8]) == 20
         assert (page[1].target, page[1].detail) == (str(rule.id), {"version": 1})
         assert (page[-1].target, page[-1].detail) == ("kraken:BTC-USD", {"wanted": True})

@@ -134,6 +134,17 @@ class RecordPromises:
         assert await keepers.outbox.listing(ann.id, before=uuid.uuid4()) == []
         assert [row.id for row in await keepers.outbox.listing(ann.id, signal=signals[0].id)] == [first.id]
 
+    async def test_a_trial_is_owed_and_in_no_feed(self, keepers: Keepers, ann: Account, bob: Account) -> None:
+        mailed, mute = make_signal(ann.id, channels=("email",)), make_signal(bob.id, 1, channels=("email",))
+        for signal in (mailed, mailed, mute):
+            await keepers.records.trials.owe(signal)
+        [row] = await keepers.outbox.listing()
+        assert (row.signal_id, row.channel, row.target) == (mailed.id, "email", "ann@example.org")
+        [claimed] = await keepers.outbox.claim("email", limit=5, lease=5)
+        assert claimed.signal == mailed
+        assert await keepers.feeds.read(ann.id, after_seq=0) == []
+        assert (await keepers.feeds.head(ann.id)).seq == 0
+
     async def test_who_goes_leaves_nothing(self, keepers: Keepers, ann: Account, bob: Account) -> None:
         rule = await keepers.rules.create(ann.id, b'{"title":"mine"}')
         kinds = {kind async for kind, _ in keepers.records.dossiers.export(ann)}

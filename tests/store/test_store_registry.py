@@ -91,7 +91,7 @@ class RegistryPromises:
         some = [baseline(), baseline(kind="range"), baseline(market=2), baseline()]
         for one in some:
             await registry.register(one, None, event(one))
-        found = await registry.baselines(market=1, kind="price")
+        found = await registry.baselines(markets=[1], kind="price")
         assert [one.version for one in found] == [some[3].version, some[0].version]
         assert [one.version for one in await registry.baselines(limit=2)] == [some[3].version, some[2].version]
         older = await registry.baselines(before=found[0].place)
@@ -104,7 +104,7 @@ class RegistryPromises:
         assert await registry.pointers() == [pointer(two)]
         await registry.point(pointer(one, pinned=True), event(one, What.ROLLED_BACK, two.version))
         assert await registry.pointers() == [pointer(one, pinned=True)]
-        assert [(found.what, found.version, found.previous) for found in await registry.events(market=1)] == [
+        assert [(found.what, found.version, found.previous) for found in await registry.events(markets=[1])] == [
             (What.ROLLED_BACK, one.version, two.version),
             (What.PROMOTED, two.version, one.version),
             (What.PROMOTED, one.version, None),
@@ -119,7 +119,7 @@ class RegistryPromises:
         assert (newest.detail, newest.kind, newest.id > oldest.id) == ({"loss": 0.5}, "range", True)
         assert (oldest.market, oldest.kind, oldest.version, oldest.actor) == (None, None, None, "ann")
         assert await registry.events(before=newest.id) == [oldest]
-        assert await registry.events(market=2) == [newest]
+        assert await registry.events(markets=[2, 3]) == [newest]
         assert await registry.events(kind="price") == []
         assert await registry.events(limit=1) == [newest]
 

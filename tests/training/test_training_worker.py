@@ -4,6 +4,7 @@ import asyncio
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from pydantic import ValidationError
 from structlog.testing import capture_logs
@@ -247,9 +248,14 @@ async def test_old_versions_are_forgotten_with_their_artefacts() -> None:
 async def test_all_kinds_by_real_fits() -> None:
     desk = Desk(350, pool=FitPool(TrainingSettings()))
     desk.shelf.hours = walk(900, span=HOUR)
+    desk.shelf.hourly_spreads = [
+        msgspec.structs.replace(one, open=one.volume, high=one.volume, low=one.volume, close=one.volume)
+        for one in desk.shelf.hours
+    ]
     async with desk.running():
-        await until(lambda: desk.trainer.fitted == 4 or desk.trainer.failed)
-    assert desk.trainer.status()["states"] == {"ok": 4}
+        await until(lambda: desk.trainer.fitted == 5 or desk.trainer.failed)
+    assert desk.trainer.status()["states"] == {"ok": 5}
+    assert await desk.outlook("spread") is not None
     outlook = await desk.outlook("outlook")
     assert outlook is not None
     assert outlook.origin == NOW - NOW % HOUR
@@ -264,7 +270,7 @@ async def test_all_kinds_by_real_fits() -> None:
     rhythm = await desk.outlook("range")
     assert rhythm is not None
     assert rhythm.unit == "log(high / low) of a row"
-    assert len(await desk.registry.baselines()) == 4
+    assert len(await desk.registry.baselines()) == 5
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,8 @@ class Shelf(MemoryModelStore):
         super().__init__()
         self.stored = walk(rows)
         self.hours: list[Candle] = []
+        self.hourly_spreads: list[Candle] = []
+        self.counted = 0
         self.mark: int | None = None
         self.down = False
         self.reads = 0
@@ -100,6 +102,14 @@ class Shelf(MemoryModelStore):
         self.reads += 1
         found = self.stored if span == MINUTE else self.hours
         return [candle for candle in found if candle.market == market and start <= candle.at < end][:limit]
+
+    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
+        assert self.counted == end
+        return [one for one in self.hourly_spreads if one.market == market and start <= one.at < end][:limit]
+
+    async def count_spreads(self, market: int, upto: int) -> None:
+        assert market
+        self.counted = upto
 
     async def save_forecast(self, forecast: Forecast) -> None:
         if self.down:
@@ -172,6 +182,7 @@ class Desk:
             TrainingSettings(**{**FAST, **changes}),
             [BTC],
             history=self.shelf,
+            spreads=self.shelf,
             models=self.shelf,
             registry=self.registry,
             artefacts=self.artefacts,

@@ -8,6 +8,7 @@ import msgspec
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.market import Candle
 from pricewatch.domain.model import Forecast, ForecastRow
+from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.domain.time import MINUTE
 from pricewatch.ports.outbox import DeliveryRow, DeliveryState
 from pricewatch.ports.rules import StoredRule
@@ -25,7 +26,7 @@ def test_a_rule_shows_its_owners_text() -> None:
     stored = StoredRule(ID, ID, 3, b'{"title": "x"}', 0)
     assert _plain(rest.rule(stored)) == {
         "id": str(ID), "version": 3, "created": "1970-01-01T00:00:00.000000Z", "effective": None,
-        "document": {"title": "x"},
+        "document": {"title": "x"}, "command": None,
     }  # fmt: skip
     taken = msgspec.structs.replace(stored, effective_seen=MINUTE)
     assert _plain(rest.rule(taken))["effective"] == "1970-01-01T00:01:00.000000Z"
@@ -47,6 +48,15 @@ def test_deliveries_accounts_forecasts() -> None:
     assert not rest.forecast("a:b", forecast, now=MINUTE - 1).expired
     shown = rest.forecast("a:b", forecast, now=MINUTE)
     assert (shown.expired, shown.step_seconds, shown.bands[0].lower) == (True, 60.0, 1.0)
+
+
+def test_what_a_rule_was_told() -> None:
+    told = RuleCommand(ID, ID, 3, Order.SNOOZE, MINUTE, 0)
+    shown = rest.rule(StoredRule(ID, ID, 1, b"{}", 0), told).command
+    assert shown is not None
+    assert (shown.number, shown.until, shown.effective) == (3, "1970-01-01T00:01:00.000000Z", None)
+    taken = rest.command(RuleCommand(ID, ID, 4, Order.PAUSE, 0, 0, MINUTE))
+    assert (taken.until, taken.effective) == (None, "1970-01-01T00:01:00.000000Z")
 
 
 def test_a_problem_leaves_out_what_it_has_not() -> None:

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 import structlog
 
+from pricewatch.app.drifting import Drifting
 from pricewatch.app.fanout import Signals, Tapes
 from pricewatch.app.following import Following
 from pricewatch.app.holes import Holes
@@ -107,6 +108,7 @@ class Assembly:
         if self._outlet is not None and {"ingest", "engine"} <= self._roles:
             self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
         self._sinks = Signals()
+        self._drifting = Drifting(store.system, self._sinks, lambda: self.markets)
         self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
         self.evaluation = self._build_evaluation() if "engine" in self._roles else None
         self.following = Following(
@@ -162,6 +164,7 @@ class Assembly:
             models=store.models,
             tape=self._tapes,
             signals=self._sinks,
+            drifts=self._drifting,
             watchlists=store.records.watchlists,
         )
 
@@ -300,6 +303,7 @@ class Assembly:
         stages.start("audit", auditor.run())
         stages.on_stop("ticks", store.ticks.drain)
         stages.start("evaluation", evaluation.run())
+        stages.start("drifts", self._drifting.run())
 
     def _auditor(self) -> Auditor:
         def consecutive() -> Sequence[int]:
@@ -328,6 +332,7 @@ class Assembly:
             self.settings.training,
             self.markets,
             history=store.history,
+            spreads=store.spreads,
             models=store.models,
             registry=store.registry,
             artefacts=store.artefacts,
@@ -336,6 +341,7 @@ class Assembly:
         )
         self._followers.append(trainer.follow)
         self.add_parts(trainer)
+        self._drifting.add(trainer)
         stages.start("training", trainer.run())
 
     async def _start_ingest(self, stages: Stages) -> None:

@@ -38,6 +38,7 @@ from pricewatch.store.records import postgres_records
 from pricewatch.store.registry import PostgresRegistry
 from pricewatch.store.retention import Retention
 from pricewatch.store.rulebook import PostgresRuleBook
+from pricewatch.store.spreads import PostgresSpreads
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
 from pricewatch.store.writer import TickStore
@@ -66,6 +67,7 @@ class Store:
     models: PostgresModelStore
     registry: PostgresRegistry
     artefacts: ObjectArtefacts
+    spreads: PostgresSpreads
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
@@ -115,6 +117,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         system=system,
         models=PostgresModelStore(database),
         registry=PostgresRegistry(database),
+        spreads=PostgresSpreads(bulk),
         artefacts=ObjectArtefacts(settings.blobs, settings.app.data / "models"),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),

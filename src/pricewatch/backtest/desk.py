@@ -151,13 +151,14 @@ class _Lane:
         self._command = command
         self._setup = setup
         self._queue: asyncio.Queue[_Ticket] = asyncio.Queue()
-        self._process: asyncio.subprocess.Process | None = None
+        self._starting: asyncio.Future[asyncio.subprocess.Process] | None = None
+        self._ending: asyncio.Future[None] | None = None
         self.done = self.failed = 0
 
     @property
     def is_up(self) -> bool:
         """Whether there is a process."""
-        return self._process is not None
+        return self._starting is not None
 
     def put(self, ticket: _Ticket) -> None:
         """Its turn comes."""
@@ -176,7 +177,7 @@ class _Lane:
 
     async def _next(self) -> _Ticket:
         """The next one; when none comes for long, the process goes."""
-        if self._process is not None:
+        if self._starting is not None:
             try:
                 async with asyncio.timeout(self._settings.idle):
                     return await self._queue.get()
@@ -197,8 +198,8 @@ class _Lane:
             work.cancel()
             gone.cancel()
         if not is_whole:
-            ticket.set(state=JobState.FAILED, problem=Problem("timeout", f"not done in {self._settings.timeout:g} s"))
             await self._end()
+            ticket.set(state=JobState.FAILED, problem=Problem("timeout", f"not done in {self._settings.timeout:g} s"))
 
     async def _converse(self, ticket: _Ticket) -> None:
         try:
@@ -223,17 +224,37 @@ class _Lane:
             )
 
     async def _started(self) -> asyncio.subprocess.Process:
-        if self._process is None:
+        if self._starting is None:
             pipe = asyncio.subprocess.PIPE
-            self._process = await asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
-            assert self._process.stdin is not None  # noqa: S101 - a pipe
-            self._process.stdin.write(frame(self._setup))
-        return self._process
+            # Never cut short: a process half begun would leave its pipes behind. `_end` waits for it.
+            self._starting = asyncio.ensure_future(
+                asyncio.create_subprocess_exec(*self._command, stdin=pipe, stdout=pipe)
+            )
+            process = await asyncio.shield(self._starting)
+            assert process.stdin is not None  # noqa: S101 - a pipe
+            process.stdin.write(frame(self._setup))
+        return await asyncio.shield(self._starting)
 
     async def _end(self) -> None:
-        """Kill the process, if there is one; it holds nothing that would be lost."""
-        process, self._process = self._process, None
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.communicate()  # its pipes are closed, too
+        """Kill the process, if there is one: it holds nothing that would be lost. Cut short, call it again."""
+        if self._starting is None:
+            return
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(_close(self._starting))
+        await asyncio.shield(self._ending)
+        self._starting = self._ending = None
+
+
+async def _close(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    """Let nothing of a process remain."""
+    try:
+        process = await starting
+    except OSError:
+        return  # it never began
+    with suppress(ProcessLookupError):
+        process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+        with suppress(OSError):
+            await process.stdin.wait_closed()
+    await process.communicate()  # to the end of what it wrote

@@ -145,3 +145,30 @@ def _injection_json(found: Any) -> dict[str, Any]:
         "stated": [one._asdict() for one in found.honesty],
         "observed_over_stated": {str(rate): found.factor(rate) for rate in sorted({one.rate for one in found.honesty})},
     }
+
+
+@evaluate.command
+def baselines(
+    *files: Path,
+    columns: Columns = None,
+    rows: Annotated[int, Parameter(help="The newest rows of each series that are measured.")] = 20_000,
+    workers: Workers = 0,
+    report: Report = None,
+    json: AsJson = False,
+) -> int:
+    """Refit baselines along candle files of hours or less, and measure them beside a random walk and moving levels."""
+    from pricewatch.appraisal import baselines as work
+    from pricewatch.appraisal.baselines_page import baselines_page, baselines_table
+    from pricewatch.training.seasons import fit_shape
+
+    pasts = [work.past_of(one.name, one.step, one.bars) for one in _histories(files, columns)]
+    with _progress("fits") as show:
+        found = work.appraise_all(pasts, fit_shape, rows=rows, workers=workers or os.cpu_count() or 1, progress=show)
+    _write(report, lambda: baselines_page(found))
+    for name, why in found.skipped.items():
+        say(f"left out: {name}: {why}")
+    if json:
+        emit({"standings": [one._asdict() for one in found.standings], "skipped": found.skipped})
+    else:
+        emit_table(*baselines_table(found))
+    return ExitCode.OK

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from cyclopts import App, Parameter
@@ -20,11 +20,14 @@ from pricewatch.ports.registry import ModelDesk, Registry
 
 models = App(name="models", help="Versions of baselines, and which of them is in use.")
 
-KINDS = ("price", "range", "volume", "outlook")
+KINDS = ("price", "range", "volume", "spread", "outlook")
+T = TypeVar("T", str, str | None)
 _ACTOR = "command line"
 
 OfMarket = Annotated[str | None, Parameter(name="--market", help="venue:BASE-QUOTE; all unless given.")]
-OfKind = Annotated[str | None, Parameter(name="--kind", help="price, range, volume or outlook; all unless given.")]
+OfKind = Annotated[
+    str | None, Parameter(name="--kind", help="price, range, volume, spread or outlook; all unless given.")
+]
 Most = Annotated[int, Parameter(name="--limit", help="How many at most.")]
 Pin = Annotated[bool, Parameter(name="--pin", help="--no-pin lets the next better refit replace it.")]
 
@@ -36,10 +39,12 @@ class Room(msgspec.Struct):
     desk: ModelDesk
     markets: Sequence[Market]
 
-    def named(self, text: str | None) -> int | None:
+    def chosen(self, text: str | None) -> list[int] | None:
+        """The market's number alone, None for all; raises `Invalid`."""
+        return None if text is None else [self.named(text)]
+
+    def named(self, text: str) -> int:
         """The market's number; raises `Invalid`."""
-        if text is None:
-            return None
         found = next((one.id for one in self.markets if one.key.lower() == text.strip().lower()), None)
         if found is None:
             known = ", ".join(one.key for one in self.markets[:5]) or "none yet"
@@ -82,8 +87,8 @@ async def list_(
     """List versions, newest first."""
     async with _room(config) as room:
         pointers = {one.version: one for one in await room.registry.pointers()}
-        number, kind = room.named(market), _kind(kind)
-        found = await room.registry.baselines(market=number, kind=kind, limit=10_000 if in_use else limit)
+        chosen, kind = room.chosen(market), _kind(kind)
+        found = await room.registry.baselines(markets=chosen, kind=kind, limit=10_000 if in_use else limit)
         if in_use:
             found = [one for one in found if one.version in pointers][:limit]
         rows = [(one, room.key(one.market), pointers.get(one.version)) for one in found]
@@ -150,8 +155,6 @@ async def rollback(market: str, kind: str, *, pin: Pin = True, config: ConfigFil
     """Go back to the version in use before the present one."""
     async with _room(config) as room:
         number, name = room.named(market), _kind(kind)
-        assert number is not None  # noqa: S101 - a text was given
-        assert name is not None  # noqa: S101 - as above
         _tell(room, await room.desk.rollback(number, name, actor=_ACTOR, pinned=pin))
     return ExitCode.OK
 
@@ -164,7 +167,7 @@ async def history(
     from pricewatch.wire.models import event
 
     async with _room(config) as room:
-        found = await room.registry.events(market=room.named(market), kind=_kind(kind), limit=limit)
+        found = await room.registry.events(markets=room.chosen(market), kind=_kind(kind), limit=limit)
         rows = [(one, room.key(one.market)) for one in found]
     if json:
         emit([msgspec.to_builtins(event(key, one)) for one, key in rows])
@@ -222,7 +225,7 @@ def _tell(room: Room, pointer: Pointer) -> None:
     say(f"{room.key(pointer.market)} {pointer.kind} uses version {pointer.version} ({pinned})")
 
 
-def _kind(text: str | None) -> str | None:
+def _kind(text: T) -> T:
     if text is not None and text not in KINDS:
         raise Invalid("--kind", f"{text[:40]!r} is none; write {', '.join(KINDS)}")
     return text

@@ -90,11 +90,36 @@ def _of_window(evidence: Evidence) -> str:
     return f" of {span_text(window)}" if is_number(window) else ""
 
 
+def unusual(evidence: Evidence) -> str:
+    """`unusual (about 1.4 times a week)`."""
+    often = rough(evidence.get("alarms_per_week"), digits=2)
+    return f"unusual (about {often} times a week)" if often else "unusual"
+
+
+def _band(evidence: Evidence) -> str:
+    """`outside its 95% band of 1 h, 69,000 to 70,500`."""
+    level, horizon, band = evidence.get("level"), evidence.get("horizon"), evidence.get("band")
+    share = f"{level:.0%} " if is_number(level) else ""
+    span = f" of {span_text(horizon)}" if is_number(horizon) else ""
+    edges = [rough(band.get(name), digits=6) for name in ("lower", "upper")] if isinstance(band, Mapping) else []
+    where = f", {edges[0]} to {edges[1]}" if all(edges) and edges else ""
+    return f"outside its {share}band{span}{where}"
+
+
+def _drift(evidence: Evidence) -> str:
+    """`has drifted: it ranges unlike before`."""
+    words = {"ranges": "it ranges unlike before", "coverage": "its bands miss more than they should"}
+    why = words.get(str(evidence.get("drift")))
+    return f"has drifted: {why}" if why else "has drifted"
+
+
 PHRASES: Mapping[str, Callable[[Evidence], str]] = {
     "and": _members,
+    "band": _band,
     "bollinger": _bollinger,
     "channel": _channel,
     "divergence": _divergence,
+    "drift": _drift,
     "extreme": _extreme,
     "macd": _turned("MACD lines"),
     "moving_average": _turned("moving averages"),

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pricewatch.delivery.figures import grouped, is_number, number, printable, rough, span_text
-from pricewatch.delivery.phrases import PHRASES
+from pricewatch.delivery.phrases import PHRASES, unusual
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, rfc3339, to_datetime
@@ -112,7 +112,7 @@ def _began(kind: str, evidence: Mapping[str, Any]) -> str:
             return _change(evidence)
         case "anomaly":
             score = rough(evidence.get("score"), digits=3)
-            return f"unusual (score {score})" if score else "unusual"
+            return f"unusual (score {score})" if score else unusual(evidence)
         case "outside_band":
             return _band(evidence.get("band"))
         case _:

@@ -65,6 +65,20 @@ class BarScore(msgspec.Struct, frozen=True, gc=False):
     score: float
     model: str
     seen: int
+    alarms: float | None = None
+    """Alarms a week of a reader whom the minute alarms, once it is closed; None where nothing was unusual."""
+
+
+class Drift(msgspec.Struct, frozen=True, gc=False):
+    """A market has left what its models knew, as a closed minute showed."""
+
+    market: int
+    at: int
+    """The minute's end, event time."""
+    seen: int
+    what: str
+    """`ranges`: bars range further, or less far, than they did; `coverage`: its bands miss."""
+    model: str
 
 
 class Seal(msgspec.Struct, frozen=True):

@@ -15,9 +15,12 @@ GAP_RULE = uuid.uuid5(SIGNALS, "system/feed.gap")
 CHANNELS = ("trades", "quotes")
 STALE_RULES = {channel: uuid.uuid5(SIGNALS, f"system/feed.stale/{channel}") for channel in CHANNELS}
 
+DRIFT_RULE = uuid.uuid5(SIGNALS, "system/model.drift")
+
 GAP = "feed.gap"
 STALE = "feed.stale"
 RECOVERED = "feed.recovered"
+MODEL_DRIFT = "model.drift"
 VERSION = 1
 
 
@@ -95,6 +98,16 @@ def recovered(place: Place, channel: str, *, last: int, at: int, missing: int, f
         evidence={
             "v": VERSION, "channel": channel, "silent_seconds": (at - last) / 1e6, "missing": missing, "filled": filled,
         },
+    )  # fmt: skip
+
+
+def model_drift(place: Place, what: str, model: str, *, at: int, seen: int) -> Signal:
+    """`model.drift` fired: the minute that ended at `at` showed that the market is not what its models knew."""
+    words = {"ranges": "it ranges unlike before", "coverage": "its bands miss more than they should"}
+    return _signal(
+        place, DRIFT_RULE, MODEL_DRIFT, f"bar:{at}", Direction.FIRED, at=at, seen=seen, since=at,
+        title=f"{place.scope} has drifted: {words[what]}", severity="info",
+        evidence={"v": VERSION, "drift": what, "model": model},
     )  # fmt: skip
 
 

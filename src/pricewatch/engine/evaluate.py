@@ -9,8 +9,9 @@ from operator import attrgetter
 
 import msgspec
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.market import Flag, Market, Quote, Trade
-from pricewatch.domain.model import BarScore, Forecast, Snapshot
+from pricewatch.domain.model import BarScore, Drift, Forecast, Snapshot
 from pricewatch.domain.rule import RuleCommand, RuleState
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
@@ -19,6 +20,7 @@ from pricewatch.engine.evidence import Cause
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.judge import Judge
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
@@ -50,6 +52,8 @@ class Engine:
         """Changes in the order in which they happened, for the shell to take and replace."""
         self.bar_scores: list[BarScore] = []
         """Closed minutes that have a score, for the shell to take and replace."""
+        self.drifts: list[Drift] = []
+        """Markets that have left what their models knew, for the shell to take and replace."""
         self._grace = round(settings.grace * SECOND)
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
@@ -65,10 +69,11 @@ class Engine:
         """Begin to follow a market; rules that match it are bound to it. A known one is left alone."""
         if market.id in self._markets:
             return
-        ensemble = None
+        ensemble = minutes = None
         if self._kinds:
             ensemble = Ensemble(self._kinds, warm_up=self.settings.warm_up, checkpoint=self.settings.checkpoint)
-        state = self._markets[market.id] = MarketState(market, ensemble)
+            minutes = Minutes(market.id)
+        state = self._markets[market.id] = MarketState(market, ensemble, minutes)
         self._roster.add_market(state)
 
     def arm(
@@ -203,6 +208,11 @@ class Engine:
             return None  # a group looks at more than levels, and a rule's own life has its times
         return Rest(price.down, price.up, market.timers.next)
 
+    def features(self, market_id: int) -> Features | None:
+        """What is known of a market at its last closed minute; None before the first, and for unknown markets."""
+        market = self._markets.get(market_id)
+        return None if market is None else market.features()
+
     # What a restart needs
 
     def snapshot(self, market_id: int) -> list[Snapshot]:
@@ -240,22 +250,24 @@ class Engine:
     @property
     def failures(self) -> int:
         """How often a model failed and was taken back to its last good state."""
-        return sum(market.ensemble.failures for market in self._markets.values() if market.ensemble is not None)
+        return sum(market.failures for market in self._markets.values())
 
     # One trade
 
     def _learn(self, market: MarketState, trade: Trade, seen: int) -> float:
         """Bar, then score, then learn; what a restored snapshot already contains is not learned again."""
-        ensemble = market.ensemble
+        ensemble, minutes = market.ensemble, market.minutes
         if seen <= market.model_seen:
-            return NAN if ensemble is None else ensemble.total()
+            return market.total()
         bar, price = market.bar, trade.price
         if trade.at >= bar.end:
             bar = self._open_bar(market, trade, seen)
         bar.trade(price, trade.size)
-        if ensemble is None:
+        if ensemble is None or minutes is None:
             return NAN
         score = ensemble.take(price)
+        if minutes.rarity > 0.0 and not score >= minutes.rarity:
+            score = minutes.rarity  # of the last closed minute
         if score > bar.score:  # noqa: PLR1730 - NaN is not, and this is the hot path
             bar.score = score
         return score
@@ -340,9 +352,19 @@ class Engine:
         return bar
 
     def _close(self, bar: Bar, seen: int) -> None:
-        if bar.due_seen and bar.score >= 0.0:
-            self.bar_scores.append(BarScore(bar.market, bar.start, bar.score, self._model, seen))
+        if not bar.due_seen:
+            return
+        market = self._markets[bar.market]
+        if market.older is not None and market.older is not bar:
+            self._close(market.older, seen)  # models take minutes in their order
         bar.due_seen = 0
+        alarms = drift = None
+        if market.minutes is not None:
+            alarms, drift = market.minutes.close(bar, seen)
+        if drift is not None:
+            self.drifts.append(drift)
+        if bar.score >= 0.0:
+            self.bar_scores.append(BarScore(bar.market, bar.start, bar.score, self._model, seen, alarms))
 
 
 def _cause(trade: Trade, at: int, seen: int, *, late: bool, replay: bool) -> Cause:

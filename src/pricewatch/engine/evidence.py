@@ -16,7 +16,9 @@ from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule
+from pricewatch.models.bars import NAME
 from pricewatch.rules.base import PRICES, SCORE
+from pricewatch.rules.minutes import is_of_minutes
 from pricewatch.rules.policy import Policy
 
 VERSION = 1
@@ -148,6 +150,8 @@ def _details(state: MarketState, instance: Instance, at: int) -> dict[str, Any]:
     followed = state.gauge(index)
     if followed is not None:
         return followed.gauge.facts()
+    if state.minutes is not None and is_of_minutes(index.feature):
+        return state.minutes.facts(index.feature, at)
     if index in state.bands:
         return _band(state, at)
     return _reference(state, index)
@@ -157,7 +161,9 @@ def _model(state: MarketState, instance: Instance, online: str) -> str | None:
     index = instance.index
     indexes = [probe.index for probe in index.probes] if isinstance(index, GroupIndex) else [index]
     if any(one.feature == SCORE for one in indexes):
-        return online
+        return NAME if _is_of_minute(state, index.now) else online
+    if any(is_of_minutes(one.feature) for one in indexes):
+        return NAME
     if state.band is not None and any(one in state.bands for one in indexes):
         return f"{state.band.forecast.model}@{state.band.forecast.version}"
     return None
@@ -170,8 +176,16 @@ def _reference(state: MarketState, index: LevelIndex) -> dict[str, Any]:
     return {}
 
 
+def _is_of_minute(state: MarketState, score: float | None) -> bool:
+    """Whether the last closed minute, and not the trade, was what made the score."""
+    return state.minutes is not None and score == state.minutes.rarity > 0.0
+
+
 def _score(facts: dict[str, Any], state: MarketState) -> None:
-    facts["score"] = facts.get("value")
+    facts["score"] = score = facts.get("value")
+    if state.minutes is not None and _is_of_minute(state, score):
+        facts.update(state.minutes.score_facts())
+        return
     facts["parts"] = {} if state.ensemble is None else state.ensemble.parts()
     facts["weights"] = {} if state.ensemble is None else state.ensemble.weights()
 

@@ -62,11 +62,16 @@ class Explanation(msgspec.Struct, frozen=True):
 def explain(signal: Signal, witness: Witness) -> Explanation:
     """Work the number out from what it was made of, the verdict from the number, and compare."""
     facts = signal.evidence
+    if signal.direction not in {Direction.FIRED, Direction.CLEARED}:
+        return Explanation(
+            None, f"the rule itself is {signal.direction.value}: no number of a market made that", [], []
+        )
     if facts.get("v") != VERSION:
         text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {VERSION}"
         return Explanation(None, text, [], [])
     try:
-        checks = [*_number(facts), *_verdict(signal, facts), *_witnessed(signal, facts, witness)]
+        made = [] if signal.cause.startswith("timer:") else _number(facts)  # a timer finds price and number as they are
+        checks = [*made, *_verdict(signal, facts), *_witnessed(facts, witness)]
         parts = _contributions(facts)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         text = f"the evidence is damaged ({type(error).__name__}: {error}); nothing can be worked out from it"
@@ -86,7 +91,7 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
 
 def _number(facts: Facts) -> list[Check]:
     """The number the condition read, from what it was made of, where the evidence holds that."""
-    work, stored = _NUMBERS.get(facts["feature"]), facts.get("value")
+    work, stored = _NUMBERS.get(facts["feature"].partition(":")[0]), facts.get("value")
     if work is None or stored is None:
         return []
     again = work(facts)
@@ -97,6 +102,15 @@ def _number(facts: Facts) -> list[Check]:
 
 def _price(facts: Facts) -> float | None:
     return float(facts["price"])
+
+
+def _quoted(facts: Facts) -> float | None:
+    quote = facts.get("quote")
+    if quote is None:
+        return None
+    bid, ask = float(quote["bid"]), float(quote["ask"])
+    found: Mapping[str, float] = {"bid": bid, "ask": ask, "mid": (bid + ask) / 2.0}
+    return found[facts["feature"]]
 
 
 def _change(facts: Facts) -> float | None:
@@ -115,6 +129,24 @@ def _outside(facts: Facts) -> float | None:
     over, under = (price - upper) / upper, (lower - price) / lower
     found: Mapping[str, float] = {"over": over, "under": under, "outside": max(over, under)}
     return found[facts["feature"]]
+
+
+def _drawn(facts: Facts) -> float | None:
+    """Beyond the edge of a band drawn from closed minutes."""
+    band = facts.get("band")
+    if band is None:
+        return None
+    price, lower, upper = float(facts["price"]), float(band["lower"]), float(band["upper"])
+    over, under = price / upper - 1.0, lower / price - 1.0
+    found: Mapping[str, float] = {"upper": over, "lower": under}
+    return found.get(facts["side"], max(over, under))
+
+
+def _alarm(facts: Facts) -> float | None:
+    """Weeks between alarms: clusters that reach the peak are the fewer the further it is above the base."""
+    if facts.get("alarms_per_week") is None:
+        return 0.0
+    return math.exp((facts["peak"] - facts["base"]) / facts["depth"]) / float(facts["clusters_per_week"])
 
 
 def _spread(facts: Facts) -> float | None:
@@ -150,6 +182,9 @@ def _score(facts: Facts) -> float | None:
 
 _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "price": _price,
+    "bid": _quoted,
+    "ask": _quoted,
+    "mid": _quoted,
     "change": _change,
     "over": _outside,
     "under": _outside,
@@ -164,6 +199,8 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "volume": _surge,
     "volatility": _surge,
     "score": _score,
+    "alarm": _alarm,
+    "band": _drawn,
 }
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
@@ -219,6 +256,10 @@ def _off(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # n
     return bool(x > 0.0 if fired else x <= facts["clear"])
 
 
+def _rose(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
+    return x > 0.5
+
+
 _VERDICTS: Mapping[str, Judge] = {
     "above": _above,
     "below": _below,
@@ -232,19 +273,21 @@ _VERDICTS: Mapping[str, Judge] = {
     "volatility": _above,
     "spread": _above,
     "anomaly": _above,
+    "band": _off,
+    "drift": _rose,
 }
 
 # -- what else is stored ----------------------------------------------------------------------------------------------
 
 
-def _witnessed(signal: Signal, facts: Facts, witness: Witness) -> list[Check]:
+def _witnessed(facts: Facts, witness: Witness) -> list[Check]:
     """The evidence beside the stored forecast row and the minute's stored score."""
     checks = []
     band, row = facts.get("band"), witness.row
     if band is not None and row is not None:
         again = {"at": row.at, "lower": row.lower, "centre": row.centre, "upper": row.upper}
         checks.append(Check("stored band", band, again, band == again))
-    if signal.kind == "anomaly" and witness.minute_score is not None and facts.get("value") is not None:
+    if facts["feature"] == "score" and witness.minute_score is not None and facts.get("value") is not None:
         value = float(facts["value"])
         agrees = value <= witness.minute_score or _same(value, witness.minute_score)
         checks.append(Check("highest score stored for its minute", value, witness.minute_score, agrees))
@@ -264,8 +307,17 @@ def _contributions(facts: Facts) -> list[Contribution]:
             )
             for name, value in sorted(weighed.items(), key=lambda item: -abs(item[1]))
         ]
+    if isinstance(facts.get("of"), list):  # an extreme has the word `high` or `low` there
+        return [_member(one, len(facts["of"])) for one in facts["of"]]
     band = facts.get("band")
     return [] if band is None else [_from_band(float(facts["price"]), band)]
+
+
+def _member(one: Facts, count: int) -> Contribution:
+    """A single condition of a group."""
+    holds = {True: "holds", False: "does not hold", None: "is not known"}[one["holds"]]
+    number = f" at {_short(one['value'])}" if "value" in one else ""
+    return Contribution(one["type"], float(bool(one["holds"])), 1.0 / count, f"{one['type']} {holds}{number}")
 
 
 def _from_band(price: float, band: Facts) -> Contribution:

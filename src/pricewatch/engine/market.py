@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
 from pricewatch.domain.time import SECOND
@@ -18,12 +19,15 @@ from pricewatch.engine.closing import Closing
 from pricewatch.engine.gauges.base import DECIMALS
 from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
+from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.numbers import Numbers
 from pricewatch.engine.silence import Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
+from pricewatch.models.bars import SCHEMAS
 from pricewatch.models.ensemble import Ensemble
 from pricewatch.rules.base import ASK, BID, MID, OVER, SPREAD, UNDER, Feature
+from pricewatch.rules.minutes import is_of_minutes
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
@@ -57,11 +61,11 @@ class MarketState(Numbers):
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "absences", "arm_seen", "at", "band", "bar", "due_at", "ensemble", "fresh", "held", "market", "older", "roots",
-        "seen", "span", "timers", "unarmed_seen", "unclosed", "unquoted", "waiting",
+        "absences", "arm_seen", "at", "band", "bar", "due_at", "ensemble", "fresh", "held", "market", "minutes",
+        "older", "roots", "seen", "span", "timers", "unarmed_seen", "unclosed", "unquoted", "waiting",
     )  # fmt: skip
 
-    def __init__(self, market: Market, ensemble: Ensemble | None) -> None:
+    def __init__(self, market: Market, ensemble: Ensemble | None, minutes: Minutes | None = None) -> None:
         super().__init__(market.id)
         self.market = market
         self.at = 0
@@ -69,6 +73,7 @@ class MarketState(Numbers):
         self.seen = 0
         self.band: Band | None = None
         self.ensemble = ensemble
+        self.minutes = minutes
         self.bar = Bar(market.id, -(1 << 62), 0, NAN)
         self.older: Bar | None = None
         """The bar before, while out-of-order trades may still come into it."""
@@ -242,6 +247,7 @@ class MarketState(Numbers):
             return []
         number = self.market.id
         saved = [] if self.ensemble is None else self.ensemble.snapshots(number, self.seen)
+        saved += [] if self.minutes is None else self.minutes.snapshots(self.seen)
         if found := self.indicators():
             saved.append(Snapshot(number, INDICATORS, 1, self.seen, msgspec.msgpack.encode(found)))
         return [*saved, Snapshot(number, BARS, bars.SCHEMA, self.seen, bars.pack(self.open_bars()))]
@@ -255,6 +261,8 @@ class MarketState(Numbers):
             return False  # it counts only beside the others of the same place
         if snapshot.model == BARS:
             usable = snapshot.schema == bars.SCHEMA and self._restore_bars(snapshot.payload)
+        elif snapshot.model in SCHEMAS:
+            usable = self.minutes is not None and self.minutes.restore(snapshot)
         else:
             usable = self.ensemble is not None and self.ensemble.restore(snapshot)
         if usable:
@@ -270,8 +278,31 @@ class MarketState(Numbers):
             self.older, self.bar = (self.bar if self.bar.due_seen else None), bar
         return True
 
+    def total(self) -> float:
+        """The combined score of the last trade learned; NaN while models warm up, or without any."""
+        if self.ensemble is None or self.minutes is None:
+            return NAN
+        score, rarity = self.ensemble.total(), self.minutes.rarity
+        return rarity if rarity > 0.0 and not score >= rarity else score
+
+    def features(self) -> Features | None:
+        """What is known at the last closed minute; None before the first."""
+        return None if self.minutes is None else self.minutes.features(self.market.key, self.total())
+
+    @property
+    def failures(self) -> int:
+        """How often a model failed and was taken back to its last good state."""
+        if self.ensemble is None or self.minutes is None:
+            return 0
+        return self.ensemble.failures + self.minutes.models.failures
+
     def position(self, feature: Feature, price: float, at: int) -> float:
-        """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band."""
+        """How far `price` is outside the band at `at`, as a fraction of the edge; NaN without a band.
+
+        What closed minutes give is read here as well.
+        """
+        if is_of_minutes(feature):
+            return NAN if self.minutes is None else self.minutes.number(feature, price, at)
         row = self.band.at(at) if self.band is not None else None
         if row is None:
             return NAN

@@ -13,6 +13,7 @@ from pricewatch.engine.index import LevelIndex
 from pricewatch.engine.series import Series, Window
 from pricewatch.engine.silence import SILENCE, Silence
 from pricewatch.rules.base import OUTSIDE, OVER, PRICE, QUOTED, SCORE, UNDER, Feature
+from pricewatch.rules.minutes import is_of_minutes
 
 
 class Numbers:
@@ -65,7 +66,7 @@ class Numbers:
             self.quoted.append(found)
         elif feature.name == SILENCE:
             self.silences.append(Silence(found, self.number))
-        elif feature in (OVER, UNDER, OUTSIDE):
+        elif feature in (OVER, UNDER, OUTSIDE) or is_of_minutes(feature):
             self.bands.append(found)
         elif feature.name in GAUGES:
             self.gauges.append(self._follow(found, after))

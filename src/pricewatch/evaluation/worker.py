@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from pricewatch.domain.errors import Unavailable
+from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Tick, Trade
 from pricewatch.domain.model import Activation, Forecast
 from pricewatch.domain.rule import RuleCommand
@@ -22,7 +23,7 @@ from pricewatch.evaluation.sight import Sight
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
-from pricewatch.ports.models import ModelStore
+from pricewatch.ports.models import DriftSink, ModelStore
 from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, StoredRule
 from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
@@ -54,6 +55,7 @@ class Evaluation:
         models: ModelStore,
         tape: PriceTape,
         signals: SignalSink,
+        drifts: DriftSink | None = None,
         watchlists: Watchlists | None = None,
     ) -> None:
         self._settings = settings
@@ -69,6 +71,7 @@ class Evaluation:
         self._models = models
         self._tape = tape
         self._signals = signals
+        self._drifts = drifts
         self._watchlists = watchlists
         self._watched = Watched(watchlists)
         self._markets: dict[int, Market] = {}
@@ -128,6 +131,7 @@ class Evaluation:
             take_up=self._take_up,
             watched=self._watched,
         )
+        self._engine.drifts = []  # those of history were told before
         self.unreadable_rules = restored.unreadable
         self._later = deque(restored.later)
         await self._read_on()
@@ -224,6 +228,8 @@ class Evaluation:
         self._engine.trade(trade, seen)
         self._evaluated = seen
         self._tape.trade(trade, seen)
+        if self._engine.drifts:
+            self._tell_drifts()
         if self._engine.transitions:
             self._wake.set()
 
@@ -233,6 +239,13 @@ class Evaluation:
             self._evaluated = seen
             self._wake.set()
         self._tape.quote(quote, seen)
+
+    def _tell_drifts(self) -> None:
+        found, self._engine.drifts = self._engine.drifts, []
+        for drift in found:
+            log.info("model.drift", market=drift.market, what=drift.what)
+            if self._drifts is not None:
+                self._drifts.drifted(drift)
 
     def _spool_soon(self) -> None:
         if self._loop is None:
@@ -371,6 +384,7 @@ class Evaluation:
                 self._seen = now
                 self._engine.advance(now)
                 self._evaluated = now
+                self._tell_drifts()
                 if self._engine.transitions:
                     self._wake.set()
 
@@ -432,6 +446,10 @@ class Evaluation:
             "storage": "down" if committer and committer.down_since is not None else "up",
         }
 
+    def features(self, market: int) -> Features | None:
+        """What is known at a market's last closed minute; None before the first, and for unknown markets."""
+        return self._engine.features(market)
+
     def trouble(self) -> str | None:
         """Not recovered yet, or storage away for so long that evaluation stands."""
         if not self._recovered:
@@ -444,6 +462,7 @@ class Evaluation:
         """Counters of the chain."""
         yield Sample("trades", self.trades, help="Trades given a place in the order")
         yield Sample("quotes", self.quotes, help="Quotes given a place in the order")
+        yield Sample("model_failures", self._engine.failures, help="Times a model went back to its last good state")
         yield Sample("pauses", self.pauses, help="Times evaluation had to wait for storage")
         yield Sample("unreadable_rules", self.unreadable_rules, "gauge", help="Stored rules that cannot be read")
         if self._committer is not None:

@@ -46,6 +46,8 @@ _QUOTED = ord('"')
 """Books end with a size, which is text; trades with a truth value."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a stream that is not ours."""
+_NAMES_TRADES, _HEAD = b'@trade"', 160
+"""What the first bytes of a frame hold that should have carried a trade, whatever is broken behind them."""
 FrameT = TypeVar("FrameT")
 
 
@@ -229,7 +231,8 @@ class Binance(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            kind = BadTrade if _NAMES_TRADES in frame[:_HEAD] else BadData
+            raise kind("malformed", str(error)) from error
         name = envelope.stream
         if (market := self._trades.get(name)) is not None:
             self._trade(_decoded(_decode_trade, frame, BadTrade).data, market, received, out)

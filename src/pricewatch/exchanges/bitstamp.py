@@ -45,6 +45,8 @@ _TRADES, _BOOK = "live_trades", "order_book"
 _EVENTS = {_TRADES: "trade", _BOOK: "data"}
 _PRINTED = ord("e")
 """The last letter of a trade's event, which ends its frame; books end with another."""
+_ENDS_TRADES, _TAIL = b'"channel":"live_trades_', 80
+"""What the last bytes of a frame hold that should have carried a trade, whatever is broken before them."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a channel that is not ours."""
 _PAGE = 1000
@@ -247,7 +249,8 @@ class Bitstamp(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            kind = BadTrade if _ENDS_TRADES in frame[-_TAIL:] else BadData
+            raise kind("malformed", str(error)) from error
         channel = next((one for one in self.channels if envelope.channel.startswith(f"{one}_")), "")
         native = envelope.channel[len(channel) + 1 :]
         market = self.markets.get(native) if channel else None

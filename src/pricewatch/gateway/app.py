@@ -19,7 +19,7 @@ from pricewatch.domain.watch import STALE_RULES, SYSTEM
 from pricewatch.gateway import problems
 from pricewatch.gateway.auth import Door, refuse_key_in_url
 from pricewatch.gateway.board import Board
-from pricewatch.gateway.feed import asyncapi
+from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.codes import Close
 from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
@@ -40,6 +40,8 @@ log = structlog.get_logger(__name__)
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FEED = "/ws/v1"
+_UNHURRIED = frozenset({FEED, "/api/v1/me/export"})
+"""What may take as long as its reader does."""
 _EVER = 2**62
 
 
@@ -73,6 +75,7 @@ class Gateway:
         self._board = Board(clock, quiet_after=settings.quiet_after, blind_after=settings.blind_after, states=states)
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
+        self._candles = Candles(self._board, keepers.history, clock)
         self._routes = Routes(
             settings,
             keepers,
@@ -92,6 +95,7 @@ class Gateway:
             board=self._board,
             feed=keepers.feed,
             consumers=keepers.consumers,
+            candles=self._candles,
         )
         self._busy: Counter[object] = Counter()
         self._answers: Counter[int] = Counter()
@@ -100,6 +104,7 @@ class Gateway:
     def trade(self, trade: Trade, seen: int) -> None:
         """Keep the last price of its market for the next flush."""
         self._board.trade(trade, seen)
+        self._candles.trade(trade)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """Keep the last quote of its market for the next flush."""
@@ -151,6 +156,7 @@ class Gateway:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._keep_listing(), name="gateway.markets")
                 group.create_task(_every(self._settings.ticker_interval, self._hub.flush_prices), name="gateway.prices")
+                group.create_task(_every(self._settings.candle_interval, self._candles.flush), name="gateway.candles")
                 group.create_task(_every(self._settings.heartbeat_interval, self._hub.beat), name="gateway.beat")
                 group.create_task(_every(self._settings.revocation_interval, self._evict), name="gateway.evict")
                 group.create_task(self._sweep(runner), name="gateway.sweep")
@@ -239,12 +245,11 @@ class Gateway:
         pages = Pages()
         for path in pages.paths():
             router.add_get(path, pages.serve)
-        router.add_get("/asyncapi.json", asyncapi.serve)
         return app
 
     async def _shield(self, request: web.Request, handler: Serve) -> web.StreamResponse:
         """Every request ends with an answer, in time; the unforeseen is logged and hidden."""
-        limit = None if request.path == FEED else self._settings.handler_timeout
+        limit = None if request.path in _UNHURRIED else self._settings.handler_timeout
         protocol = request.protocol
         self._busy[protocol] += 1
         try:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pricewatch.accounts import tokens
+from pricewatch.domain.account import Scope
 from pricewatch.gateway.credentials import Identity, KeyRing
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
@@ -16,7 +17,7 @@ from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.accounts import Tickets
 from pricewatch.ports.clock import Clock
 
-__all__ = ["COOKIE", "Door", "Identity", "refuse_key_in_url", "unauthorised"]
+__all__ = ["COOKIE", "Door", "Identity", "address_of", "refuse_key_in_url", "unauthorised"]
 
 COOKIE = "pricewatch_session"
 TICKET = "ticket."
@@ -44,11 +45,14 @@ class Door:
         refuse_key_in_url(request)
         self.check_origin(request)
         try:
-            return await self._identify(request)
+            identity = await self._identify(request)
         except Denied as error:
             if error.status == 401:
-                (await self._limits.spend("anonymous", request.remote or "")).refuse()
+                (await self._limits.spend("anonymous", address_of(request, self._settings.proxies))).refuse()
             raise
+        if _is_upgrade(request) and not identity.may(Scope.READ):
+            raise Denied(403, "scope_missing", "this key has not the scope `read`, which the feed needs")
+        return identity
 
     async def _identify(self, request: web.Request) -> Identity:
         text = _key_in_header(request)
@@ -88,7 +92,8 @@ class Door:
             return
         if origin in self._settings.origins:
             return
-        if urlsplit(origin).netloc.lower() != request.host.lower():
+        place = _place(origin)
+        if not place or place != request.host.lower():
             raise Denied(403, "foreign_origin", f"{origin[:100]} may not do this; list it in gateway.origins")
 
     async def standing(self, identities: Iterable[Identity]) -> frozenset[bytes]:
@@ -103,6 +108,15 @@ class Door:
         return issued
 
 
+def address_of(request: web.Request, proxies: int) -> str:
+    """Who asks, as the outermost of our own proxies saw it; without any, the other end of the connection."""
+    if proxies:
+        hops = [hop.strip() for hop in ",".join(request.headers.getall("X-Forwarded-For", [])).split(",")]
+        if len(hops) >= proxies and hops[-proxies]:
+            return hops[-proxies][:64]
+    return request.remote or ""
+
+
 def refuse_key_in_url(request: web.Request) -> None:
     """URLs end up in logs and histories; raises `Denied` (400)."""
     for name, value in request.query.items():
@@ -115,6 +129,14 @@ def refuse_key_in_url(request: web.Request) -> None:
 def unauthorised(detail: str) -> Denied:
     """401, saying how to come in."""
     return Denied(401, "unauthorized", detail, headers={"WWW-Authenticate": 'Bearer realm="pricewatch"'})
+
+
+def _place(origin: str) -> str:
+    """Host and port; empty for what is no origin."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _is_upgrade(request: web.Request) -> bool:

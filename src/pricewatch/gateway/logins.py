@@ -11,7 +11,7 @@ from pricewatch.accounts import passwords, tokens
 from pricewatch.accounts.passwords import Passwords
 from pricewatch.domain.account import Account, ApiKey
 from pricewatch.domain.errors import Invalid, NotFound, Unavailable
-from pricewatch.gateway.auth import COOKIE, unauthorised
+from pricewatch.gateway.auth import COOKIE, address_of, unauthorised
 from pricewatch.gateway.credentials import Identity, KeyRing
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
@@ -111,7 +111,7 @@ class Logins:
         )
 
     async def _slow_down(self, request: web.Request) -> None:
-        standing = await self._limits.spend("login", request.remote or "")
+        standing = await self._limits.spend("login", address_of(request, self._settings.proxies))
         standing.refuse("login_throttled", "too many tries from this address")
 
     async def _slow_down_name(self, name: str) -> None:
@@ -138,7 +138,7 @@ class Logins:
             raise _busy() from error
 
     def _refused(self, request: web.Request, detail: str) -> Denied:
-        log.info("gateway.login_refused", address=request.remote)
+        log.info("gateway.login_refused", address=address_of(request, self._settings.proxies))
         return unauthorised(detail)
 
 

@@ -116,7 +116,8 @@ def _parameters(one: Endpoint | Public, path: str) -> list[dict[str, Any]]:
     ]
     for name in one.docs.query or ():
         text, schema = PARAMETERS[name]
-        found.append({"name": name, "in": "query", "required": name in REQUIRED, "description": text, "schema": schema})
+        needed = name in REQUIRED and name not in one.docs.optional
+        found.append({"name": name, "in": "query", "required": needed, "description": text, "schema": schema})
     if isinstance(one, Endpoint) and one.method == "POST":
         found.append(_IDEMPOTENCY)
     return found
@@ -129,6 +130,8 @@ def _in_path(name: str) -> dict[str, Any]:
 def _responses(one: Endpoint | Public, path: str, known: dict[Any, Any]) -> dict[str, Any]:
     docs = one.docs
     answers = {str(docs.status): _success(docs, known)}
+    for status in (status for status in docs.also if status < 400):
+        answers[str(status)] = _success(docs._replace(status=status), known)
     for status in _problems(one, path):
         answers[str(status)] = {
             "description": HTTPStatus(status).phrase,
@@ -157,4 +160,4 @@ def _problems(one: Endpoint | Public, path: str) -> Sequence[int]:
         found.add(422)
     if "{" in path:
         found.add(404)
-    return sorted(found | set(docs.also) - {docs.status})
+    return sorted(found | {status for status in docs.also if status >= 400 and status != docs.status})

@@ -17,6 +17,7 @@ from pricewatch.domain.time import DAY
 from pricewatch.gateway.auth import Door
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.credentials import Identity, KeyRing
+from pricewatch.gateway.feed import asyncapi
 from pricewatch.gateway.guard import Guard, Serve
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
@@ -24,7 +25,9 @@ from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.logins import Logins
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
+from pricewatch.gateway.rest.channels import Channels
 from pricewatch.gateway.rest.choices import Choices
+from pricewatch.gateway.rest.commands import Commands
 from pricewatch.gateway.rest.consumers import NamedConsumers
 from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
@@ -39,6 +42,7 @@ from pricewatch.gateway.rest.preview import Previews
 from pricewatch.gateway.rest.rules import Parse, Rules
 from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
+from pricewatch.gateway.rest.trials import Trials
 from pricewatch.gateway.rest.users import Users
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -99,8 +103,11 @@ class Routes:
             Markets(board, keepers.history, keepers.models, clock),
             Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas),
+            Commands(keepers.rules, keepers.changes, clock),
+            Trials(keepers.rules, keepers.outbox, records.trials, board, clock),
+            Channels(keepers.accounts, ring),
             Forecasts(keepers.registry, board, clock),
-            Models(keepers.registry, keepers.desk, board),
+            Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
@@ -167,4 +174,5 @@ def _of_service(health: Health, openapi: OpenHandler) -> list[Public]:
         Public("GET", "/status", health.status, Docs(), is_api=False),
         Public("GET", "/metrics", health.metrics, text, is_api=False),
         Public("GET", "/openapi.json", openapi, Docs(), is_api=False),
+        Public("GET", "/asyncapi.json", asyncapi.serve, Docs(), is_api=False),
     ]

@@ -18,11 +18,15 @@ class GatewaySettings(BaseModel):
     secure_cookie: bool = Field(
         default=False, description="Mark the cookie `Secure` always; without it only where the request came by TLS."
     )
+    proxies: int = Field(
+        default=0, ge=0, le=10, description="Reverse proxies in front: so far from its end X-Forwarded-For is believed."
+    )
     open_status: bool = Field(default=True, description="Serve /status and /metrics without a key.")
 
     welcome_timeout: float = Field(default=0.5, gt=0, description="Seconds `welcome` waits for the feed's head.")
     heartbeat_interval: float = Field(default=5.0, gt=0, description="Seconds between heartbeats to every session.")
     ticker_interval: float = Field(default=0.1, gt=0, description="Seconds between two price messages to a client.")
+    candle_interval: float = Field(default=1.0, gt=0, description="Seconds between two candle messages to a client.")
     recent: float = Field(
         default=60.0, gt=0, le=3_600, description="Seconds that `recent` covers where /status tells of signal latency."
     )

@@ -8,13 +8,14 @@ from array import array
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from pricewatch.models.bands.conformal import HorizonBand
-from pricewatch.models.bank.price import Judgement, PriceBank
+from pricewatch.models.bank.price import PriceBank
 from pricewatch.models.bank.rate import AlarmRate
+from pricewatch.models.bank.scores import NAMES
 from pricewatch.models.drift import DriftWatch
 from pricewatch.models.features import FeatureStream, Row, Shape, is_bar
 
@@ -33,6 +34,8 @@ LARGEST = 1 << 20
 """Bytes of a state that are read at most."""
 _PASSING = (KeyboardInterrupt, SystemExit)
 """What is not a model's failure; River's Rust panics, on the other hand, are no `Exception`."""
+_DRIFTS = (None, "ranges", "coverage")
+_KINDS: list[Any] = [int if name in ("at", "step", "hour") else float for name in Row._fields]
 _STATE = msgspec.msgpack.Decoder(tuple[list[int], bytes])
 _BANDS = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]])
 _ENCODE = msgspec.msgpack.Encoder().encode
@@ -42,11 +45,19 @@ class Closed(NamedTuple):
     """What is known once a bar has closed."""
 
     row: Row
-    judgement: Judgement
+    rarity: float
+    """About -log10 of the probability of the rarest thing about it; 0 while the bank is silent."""
+    ranks: list[float]
+    """The same of each score, in the order of `NAMES`."""
     rate: float
     """Alarms a bar that a threshold would cost which the present cluster passes; infinite outside clusters."""
     drift: str | None
     """What has just drifted: `ranges` or `coverage`."""
+
+    @property
+    def parts(self) -> dict[str, float]:
+        """The rarity of each score by its name."""
+        return dict(zip(NAMES, self.ranks, strict=True))
 
 
 class BarModels:
@@ -62,7 +73,7 @@ class BarModels:
         self.failures = 0
         """How often a model failed, or was found dead, and the last good state was taken back."""
         self.last: Closed | None = None
-        """The newest closed bar; None before the first, after a failure and after a restart."""
+        """The newest closed bar; None before the first, and after a failure without a good state."""
         self.features = FeatureStream()
         self.bank = PriceBank()
         self.rate = AlarmRate()
@@ -98,7 +109,7 @@ class BarModels:
 
     def dump(self) -> dict[str, bytes]:
         """The whole state in its two parts."""
-        lists = [self.features.dump(), self.rate.dump(), *self.drift.dump(), *self.bank.dump()]
+        lists = [_dumped(self.last), self.features.dump(), self.rate.dump(), *self.drift.dump(), *self.bank.dump()]
         numbers = array("d", [number for one in lists for number in one])
         bank = _ENCODE([[len(one) for one in lists], zlib.compress(numbers.tobytes(), 1)])
         return {BANK: bank, BANDS: _ENCODE([self._horizons, [band.dump() for band in self.bands]])}
@@ -128,15 +139,15 @@ class BarModels:
             sigma, _ = features.expected
             missed, *_ = [band.step(row.log, sigma) for band in self.bands]
             drift = self.drift.step(row.size / row.level, missed=None if missed is None else bool(missed >> 1 & 1))
-        self.last = closed = Closed(row, judgement, rate, drift)
+        self.last = closed = Closed(row, judgement.rarity, judgement.ranks, rate, drift)
         return closed
 
     def _watch(self, found: Sequence[Closed]) -> None:
         """Finite, alive, and a good state now and then."""
         for one in found:
-            rarity = one.judgement.rarity
-            if not math.isfinite(sum(one.judgement.ranks)):
-                raise ValueError(f"rarities of {one.judgement.ranks!r}")
+            rarity = one.rarity
+            if not math.isfinite(sum(one.ranks)):
+                raise ValueError(f"rarities of {one.ranks!r}")
             if one.row.move and rarity > 0.0:
                 self._same = self._same + 1 if rarity == self._rarity else 0
                 self._rarity = rarity
@@ -150,7 +161,6 @@ class BarModels:
 
     def _recover(self) -> None:
         self.failures += 1
-        self.last = None
         self._same = 0
         good = self._good
         self._renew(BANK)
@@ -163,6 +173,7 @@ class BarModels:
         if name == BANDS:
             self.bands = [HorizonBand(horizon) for horizon in self._horizons]
             return
+        self.last = None
         self.features = FeatureStream()
         self.bank = PriceBank()
         self.rate = AlarmRate()
@@ -179,11 +190,30 @@ class BarModels:
         lengths, packed = _STATE.decode(payload)
         numbers = array("d")
         numbers.frombytes(zlib.decompressobj().decompress(packed, LARGEST))
-        if sum(lengths) != len(numbers) or len(lengths) < 6 or not all(map(math.isfinite, numbers)):
+        if sum(lengths) != len(numbers) or len(lengths) < 7 or not all(map(math.isfinite, numbers)):
             raise ValueError(f"{len(numbers)} numbers in {len(lengths)} parts, finite each")
         rest = iter(numbers)
-        features, rate, *others = [list(islice(rest, length)) for length in lengths]
+        last, features, rate, *others = [list(islice(rest, length)) for length in lengths]
+        self.last = _loaded(last)
         self.features.load(features)
         self.rate.load(rate)
         self.drift.load(others[:3])
         self.bank.load(others[3:])
+
+
+def _dumped(last: Closed | None) -> list[float]:
+    if last is None:
+        return []
+    rate = -1.0 if math.isinf(last.rate) else last.rate
+    return [*last.row, last.rarity, rate, _DRIFTS.index(last.drift), *last.ranks]
+
+
+def _loaded(numbers: Sequence[float]) -> Closed | None:
+    if not numbers:
+        return None
+    count = len(Row._fields)
+    if len(numbers) != count + 3 + len(NAMES) or not 0 <= numbers[count + 2] < len(_DRIFTS):
+        raise ValueError(f"a closed bar of {len(numbers)} numbers")
+    row = Row(*(kind(number) for kind, number in zip(_KINDS, numbers, strict=False)))
+    rarity, rate, drift, *ranks = numbers[count:]
+    return Closed(row, rarity, ranks, math.inf if rate < 0.0 else rate, _DRIFTS[int(drift)])

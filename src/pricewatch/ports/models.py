@@ -6,7 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.market import Candle
+from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 
 
 class ModelStore(Protocol):
@@ -46,6 +47,29 @@ class ModelStore(Protocol):
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""
+        ...
+
+
+class Spreads(Protocol):
+    """How far bid and ask were apart, by hour."""
+
+    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
+        """Mean spreads in per cent as candles of whole hours with `start <= at < end`, oldest first.
+
+        All four prices are the mean, the volume is the number of quotes. Hours without quotes are left out.
+        """
+        ...
+
+    async def count_spreads(self, market: int, upto: int) -> None:
+        """Count the whole hours before `upto` from stored quotes, as far as that has not been done yet."""
+        ...
+
+
+class DriftSink(Protocol):
+    """Whom the engine's shell tells of markets that have left what their models knew."""
+
+    def drifted(self, drift: Drift) -> None:
+        """Never blocks. After a crash the same drift may be told again."""
         ...
 
 

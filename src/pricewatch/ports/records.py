@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from pricewatch.domain.account import Account
+from pricewatch.domain.signal import Signal
 from pricewatch.ports.accounts import Sessions, Tickets
 
 
@@ -186,6 +187,14 @@ class Dossiers(Protocol):
         ...
 
 
+class Trials(Protocol):
+    """Signals that only try out how their owner is reached."""
+
+    async def owe(self, signal: Signal) -> None:
+        """Deliveries of it are owed on its channels; it has no place in any feed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
     """All of it together."""
@@ -197,3 +206,4 @@ class Records:
     verdicts: Verdicts
     repeats: Repeats
     dossiers: Dossiers
+    trials: Trials

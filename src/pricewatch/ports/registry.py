@@ -33,7 +33,12 @@ class Registry(Protocol):
         ...
 
     async def baselines(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Baseline]:
         """Newest first, those registered before place `before`."""
         ...
@@ -43,7 +48,12 @@ class Registry(Protocol):
         ...
 
     async def events(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[ModelEvent]:
         """Newest first, those below id `before`."""
         ...

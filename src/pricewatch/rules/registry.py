@@ -5,12 +5,14 @@ from __future__ import annotations
 from pricewatch.rules.conditions import group, sequence
 from pricewatch.rules.conditions.above import AboveDocument
 from pricewatch.rules.conditions.anomaly import AnomalyDocument
+from pricewatch.rules.conditions.band import BandDocument
 from pricewatch.rules.conditions.below import BelowDocument
 from pricewatch.rules.conditions.bollinger import BollingerDocument
 from pricewatch.rules.conditions.change import ChangeDocument
 from pricewatch.rules.conditions.channel import ChannelDocument
 from pricewatch.rules.conditions.crosses import CrossesDocument
 from pricewatch.rules.conditions.divergence import DivergenceDocument
+from pricewatch.rules.conditions.drift import DriftDocument
 from pricewatch.rules.conditions.extreme import ExtremeDocument
 from pricewatch.rules.conditions.group import AndDocument, NotDocument, OrDocument
 from pricewatch.rules.conditions.macd import MacdDocument
@@ -28,11 +30,13 @@ ConditionDocument = (
     AboveDocument
     | AndDocument
     | AnomalyDocument
+    | BandDocument
     | BelowDocument
     | BollingerDocument
     | ChangeDocument
     | ChannelDocument
     | CrossesDocument
+    | DriftDocument
     | DivergenceDocument
     | ExtremeDocument
     | MacdDocument
@@ -56,11 +60,13 @@ KINDS = (
     "above",
     "and",
     "anomaly",
+    "band",
     "below",
     "bollinger",
     "change",
     "channel",
     "crosses",
+    "drift",
     "divergence",
     "extreme",
     "macd",

@@ -92,6 +92,7 @@ class PostgresModelStore:
             [one.score for one in scores],
             [one.model for one in scores],
             [one.seen for one in scores],
+            [one.alarms for one in scores],
         )
 
     async def forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:

@@ -48,8 +48,9 @@ class PostgresPast:
         settled = (await self._fetch("settled"))[0][0]
         touched = [row[0] for row in await self._fetch("unsettled", market, settled or 0, start, end)]
         counted = {row[0]: Minute(*row) for row in await self._fetch("minutes", market, start, end)}
-        for row in await self._fetch("recount", market, touched):
-            counted[row[0]] = Minute(*row)
+        for begin, beyond in _ranges(touched):
+            for row in await self._fetch("recount", market, begin, beyond):
+                counted[row[0]] = Minute(*row)
         return [counted[at] for at in sorted(counted)] if touched else list(counted.values())
 
     async def trades(self, market: int, start: int, end: int, *, batch: int = 20_000) -> AsyncIterator[list[Sequenced]]:
@@ -112,6 +113,17 @@ class PostgresPast:
             return await connection.fetch(SQL[name], *args)
 
         return await self._ticks.transaction(indexed, within=_PATIENCE)
+
+
+def _ranges(minutes: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending minutes as stretches of neighbours."""
+    found: list[tuple[int, int]] = []
+    for at in minutes:
+        if found and found[-1][1] == at:
+            found[-1] = found[-1][0], at + MINUTE
+        else:
+            found.append((at, at + MINUTE))
+    return found
 
 
 def _quote(row: Row) -> PlacedQuote:

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from pricewatch.domain.errors import Invalid, NotFound
+from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import DAY, MINUTE
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.records import Answer, AuditEntry, Begun, Feedback, Records, Verdict, Watchlist
@@ -34,6 +35,7 @@ def postgres_records(database: Database, clock: Clock) -> Records:
         verdicts=PostgresVerdicts(database, clock),
         repeats=PostgresRepeats(database, clock),
         dossiers=PostgresDossiers(database, clock),
+        trials=PostgresTrials(database, clock),
     )
 
 
@@ -180,6 +182,23 @@ class PostgresRepeats:
     async def forget(self, before: int) -> None:
         """What began earlier goes."""
         await self._database.execute(_SQL["forget_repeatable"], before)
+
+
+class PostgresTrials:
+    """Keeps `ports.records.Trials`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def owe(self, signal: Signal) -> None:
+        """The signal and what is owed are one statement."""
+        await self._database.execute(
+            _SQL["owe_trial"],
+            *(signal.id, signal.account_id, signal.rule_id, signal.rule_version, signal.market),
+            *(signal.direction.value, signal.at, signal.seen, msgspec.json.encode(signal)),
+            *(self._clock.now(), list(signal.channels)),
+        )
 
 
 def _taken(name: str) -> Invalid:

@@ -57,10 +57,18 @@ class PostgresRegistry:
         return None if row is None else _baseline(row)
 
     async def baselines(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Baseline]:
         """Newest first, those registered before place `before`."""
-        return [_baseline(row) for row in await self._database.fetch(SQL["baselines"], market, kind, before, limit)]
+        return [
+            _baseline(row)
+            for row in await self._database.fetch(SQL["baselines"], _numbers(markets), kind, before, limit)
+        ]
 
     async def predecessor(self, pointer: Pointer) -> uuid.UUID | None:
         """The version in use before the pointer's came, roll-backs aside."""
@@ -70,10 +78,15 @@ class PostgresRegistry:
         return found
 
     async def events(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[ModelEvent]:
         """Newest first, those below id `before`."""
-        rows = await self._database.fetch(SQL["events"], market, kind, before, limit)
+        rows = await self._database.fetch(SQL["events"], _numbers(markets), kind, before, limit)
         return [
             ModelEvent(
                 id=row["id"],
@@ -104,6 +117,10 @@ class PostgresRegistry:
     async def prune(self, keep: int) -> list[str]:
         """Forget all but the newest `keep` of each market and kind, and those that may be needed."""
         return [row["object"] for row in await self._database.fetch(SQL["prune"], keep)]
+
+
+def _numbers(markets: Sequence[int] | None) -> list[int] | None:
+    return None if markets is None else list(markets)
 
 
 def _columns(one: Baseline) -> tuple[object, ...]:

@@ -164,5 +164,5 @@ class MemoryStore:
         self.rules = MemoryRuleBook(self.clock, self.accounts, batch=batch)
         self.outbox = MemoryOutbox(self.clock)
         self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox)
-        self.records = memory_records(self.clock, self.accounts, self.rules)
+        self.records = memory_records(self.clock, self.accounts, self.rules, self.outbox)
         self.consumers = MemoryConsumers(self.journal, self.clock)

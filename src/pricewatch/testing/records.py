@@ -10,14 +10,16 @@ import msgspec
 
 from pricewatch.domain.account import Account
 from pricewatch.domain.errors import Invalid, NotFound
+from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import DAY, MINUTE, rfc3339
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.records import Answer, Begun, Feedback, Holdings, Records, Verdict, Watchlist
 from pricewatch.testing.accounts import MemoryAccounts
+from pricewatch.testing.outbox import MemoryOutbox
 from pricewatch.testing.rules import MemoryRuleBook
 
 
-def memory_records(clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook) -> Records:
+def memory_records(clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook, outbox: MemoryOutbox) -> Records:
     """Every keeper of `ports.records`."""
     lists = MemoryWatchlists(clock, accounts)
     return Records(
@@ -28,6 +30,7 @@ def memory_records(clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook
         verdicts=MemoryVerdicts(clock),
         repeats=MemoryRepeats(clock),
         dossiers=MemoryDossiers(accounts, rules, lists),
+        trials=MemoryTrials(accounts, outbox),
     )
 
 
@@ -180,6 +183,22 @@ class MemoryDossiers:
         """As the port says."""
         self._accounts.remove(account, by)
         self._lists.held = {one.id: one for one in self._lists.held.values() if one.account_id != account}
+
+
+class MemoryTrials:
+    """Keeps `ports.records.Trials`."""
+
+    def __init__(self, accounts: MemoryAccounts, outbox: MemoryOutbox) -> None:
+        self._accounts = accounts
+        self._outbox = outbox
+
+    async def owe(self, signal: Signal) -> None:
+        """As the port says."""
+        account = await self._accounts.get(signal.account_id)
+        for channel in signal.channels:
+            target = account.email if channel == "email" and account is not None else ""
+            if channel != "email" or target:
+                self._outbox.queue(signal, channel, target)
 
 
 def _id(one: Watchlist) -> uuid.UUID:

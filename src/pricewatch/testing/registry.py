@@ -54,13 +54,20 @@ class MemoryRegistry:
         return next((one for one in self._baselines if one.version == wanted), None)
 
     async def baselines(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Baseline]:
         """Newest first, those registered before place `before`."""
         return [
             one
             for one in reversed(self._baselines)
-            if market in {None, one.market} and kind in {None, one.kind} and (before is None or one.place < before)
+            if (markets is None or one.market in markets)
+            and kind in {None, one.kind}
+            and (before is None or one.place < before)
         ][:limit]
 
     async def predecessor(self, pointer: Pointer) -> uuid.UUID | None:
@@ -76,13 +83,20 @@ class MemoryRegistry:
         )
 
     async def events(
-        self, *, market: int | None = None, kind: str | None = None, before: int | None = None, limit: int = 100
+        self,
+        *,
+        markets: Sequence[int] | None = None,
+        kind: str | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[ModelEvent]:
         """Newest first, those below id `before`."""
         return [
             one
             for one in reversed(self._events)
-            if market in {None, one.market} and kind in {None, one.kind} and (before is None or one.id < before)
+            if (markets is None or one.market in markets)
+            and kind in {None, one.kind}
+            and (before is None or one.id < before)
         ][:limit]
 
     async def save_outlook(self, outlook: Outlook) -> None:

@@ -6,19 +6,21 @@ import asyncio
 
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.models import Spreads
 from pricewatch.ports.ticks import History
 from pricewatch.training.job import Packer
 from pricewatch.training.refit import Candles
 
-_PAGE = 200
+_PAGE = 100
 """Candles a read turns into numbers at once: well under a millisecond."""
 
 
 class Reader:
     """Closed candles before the market's newest trade, or before now where there is none."""
 
-    def __init__(self, history: History, clock: Clock) -> None:
+    def __init__(self, history: History, spreads: Spreads, clock: Clock) -> None:
         self._history = history
+        self._spreads = spreads
         self._clock = clock
 
     async def minutes(self, market: int, count: int) -> Candles:
@@ -29,6 +31,19 @@ class Reader:
         """The last `count` hours; minutes instead, while there are fewer hours than `least`. Raises `Unavailable`."""
         found = await self._read(market, HOUR, count + count // 2)
         return found if len(found.packed) >= least else await self._read(market, MINUTE, 5 * count)
+
+    async def spreads(self, market: int, count: int) -> Candles:
+        """The last `count` hours of spreads, where there were quotes. Raises `Unavailable`."""
+        until = await self._closed(market, HOUR)
+        await self._spreads.count_spreads(market, until)
+        packer, start = Packer(), until - (count + count // 2) * HOUR
+        while True:
+            page = await self._spreads.spreads(market, start, until, limit=_PAGE)
+            packer.add(page)
+            if len(page) < _PAGE:
+                return Candles(packer.packed(), HOUR, until)
+            start = page[-1].at + HOUR
+            await asyncio.sleep(0)
 
     async def _read(self, market: int, span: int, count: int) -> Candles:
         until = await self._closed(market, span)

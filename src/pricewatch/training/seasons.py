@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from prophet import Prophet
 
 from pricewatch.domain.time import DAY
 from pricewatch.models.baselines.shape import SCHEMA, Instants, Numbers, Season, Shape
 
-logging.getLogger("cmdstanpy").disabled = True  # it sets itself up at import and talks at every fit
+for talker in ("cmdstanpy", "prophet.plot"):  # one talks at every fit, the other misses a library nobody asked for
+    logging.getLogger(talker).disabled = True
 
 LIBRARIES = ("prophet", "cmdstanpy", "numpy", "pandas")
 
@@ -23,6 +24,9 @@ def fit_shape(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear
 
     The shape says the same as the library's own prediction. Raises whatever the library raises.
     """
+    from prophet import Prophet
+
+    logging.getLogger("cmdstanpy").disabled = True  # it has just set itself up
     model = Prophet(
         growth="linear" if linear else "flat",
         n_changepoints=10,
@@ -53,7 +57,7 @@ def libraries() -> Mapping[str, str]:
     return {name: version(name) for name in LIBRARIES}
 
 
-def _trend(model: Prophet) -> tuple[float, float]:
+def _trend(model: Any) -> tuple[float, float]:
     """Slope and level of the last piece of the trend, in the library's own units (1 is the whole span)."""
     deltas = np.asarray(model.params["delta"], dtype=np.float64)[0]
     slope = float(model.params["k"][0][0]) + float(deltas.sum())

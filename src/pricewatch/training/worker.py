@@ -14,13 +14,13 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market
 from pricewatch.domain.model import Pointer
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import ForecastSink, ModelStore
+from pricewatch.ports.models import ForecastSink, ModelStore, Spreads
 from pricewatch.ports.registry import Artefacts, Registry
 from pricewatch.ports.ticks import History
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.training.pool import FitPool
 from pricewatch.training.reading import Reader
-from pricewatch.training.refit import Fits, Refitter, State
+from pricewatch.training.refit import Candles, Fits, Refitter, State
 from pricewatch.training.schedule import Schedule
 from pricewatch.training.settings import TrainingSettings
 
@@ -28,7 +28,11 @@ log = structlog.get_logger(__name__)
 
 Task = tuple[int, str]
 """A market and what is read for it together."""
-GROUPS: Mapping[str, tuple[str, ...]] = {"price": ("price",), "days": ("range", "volume", "outlook")}
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "price": ("price",),
+    "days": ("range", "volume", "outlook"),
+    "quotes": ("spread",),
+}
 """What is fitted from the same candles."""
 _GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
 _NEW = State("waiting", "not looked at yet")
@@ -59,6 +63,7 @@ class Trainer:
         markets: Sequence[Market],
         *,
         history: History,
+        spreads: Spreads,
         models: ModelStore,
         registry: Registry,
         artefacts: Artefacts,
@@ -68,7 +73,7 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._markets = list(markets)
-        self._reader = Reader(history, clock)
+        self._reader = Reader(history, spreads, clock)
         self._registry = registry
         self._pool: Pool = pool or FitPool(settings)
         self._refitter = Refitter(
@@ -200,11 +205,10 @@ class Trainer:
         """One market's turn; returns after how many seconds it is next."""
         market, group = task
         ours = self._settings
-        if group == "price":
-            candles = await self._reader.minutes(market, ours.rows)
-        else:
-            candles = await self._reader.hours(market, ours.baseline_rows, ours.baseline_min_rows)
+        candles = await self._read(market, group)
         self._storage_found()
+        if group == "quotes" and not len(candles.packed):
+            return ours.baseline_interval  # most venues' quotes are not asked for: that is no failure
         started = loop.time()
         for kind in GROUPS[group]:
             before = self._states.get((market, kind), _NEW)
@@ -219,6 +223,14 @@ class Trainer:
         if fitted:
             self._last[market] = loop.time()
         return interval if fitted else min(ours.retry_interval, interval)
+
+    async def _read(self, market: int, group: str) -> Candles:
+        ours = self._settings
+        if group == "price":
+            return await self._reader.minutes(market, ours.rows)
+        if group == "quotes":
+            return await self._reader.spreads(market, ours.baseline_rows)
+        return await self._reader.hours(market, ours.baseline_rows, ours.baseline_min_rows)
 
     def _note(self, market: int, kind: str, state: State, until: int) -> None:
         """Count, and tell when something begins or ends."""

@@ -225,3 +225,80 @@ def _text(value: float) -> str:
 
 def _instant(value: int | None) -> str | None:
     return None if value is None else rfc3339(value)
+
+
+class ModelPage(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    models: list[BaselineDocument]
+    next: str | None
+
+
+class ModelEventPage(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    events: list[ModelEventDocument]
+    next: str | None
+
+
+class OutlookPage(msgspec.Struct, frozen=True):
+    """In the order asked for."""
+
+    forecasts: list[OutlookDocument]
+    missing: list[str]
+    """What has no outlook yet."""
+
+
+class PointerDocument(msgspec.Struct, frozen=True):
+    """Which version is in use."""
+
+    market: str
+    kind: str
+    version: uuid.UUID
+    since: str
+    pinned: bool
+
+
+class Losses(msgspec.Struct, frozen=True):
+    """Interval score by that of the naive band: below 1 is better than naive."""
+
+    a: float | None
+    b: float | None
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Two versions of one kind; `better` is `a`, `b`, or null where they are equal or unmeasured."""
+
+    a: BaselineDocument
+    b: BaselineDocument
+    better: str | None
+    same_window: bool
+    """Whether both were measured on the same rows; else the figures are only roughly comparable."""
+    loss: Losses
+    parameters_differ: list[str]
+
+
+def compared(first: BaselineDocument, second: BaselineDocument) -> Comparison:
+    """Which one did better, and what differs."""
+    losses = Losses(first.metrics.get("loss"), second.metrics.get("loss"))
+    better = None
+    if losses.a is not None and losses.b is not None and losses.a != losses.b:
+        better = "a" if losses.a < losses.b else "b"
+    windows = [(one.metrics.get("held_from"), one.metrics.get("held_to")) for one in (first, second)]
+    names = {*first.parameters, *second.parameters}
+    differ = sorted(name for name in names if first.parameters.get(name) != second.parameters.get(name))
+    return Comparison(first, second, better, windows[0] == windows[1], losses, differ)
+
+
+class Promotion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`pinned`: no refit replaces it; else the next better one does."""
+
+    pinned: bool = True
+
+
+class RollBack(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of which market (`venue:BASE-QUOTE`) and kind."""
+
+    market: str
+    kind: str
+    pinned: bool = True

@@ -50,6 +50,14 @@ class DeliveryDetail(msgspec.Struct, frozen=True):
     attempts: list[AttemptDocument]
 
 
+class TrialDocument(msgspec.Struct, frozen=True):
+    """A test signal: it has no place in the feed, only deliveries."""
+
+    signal_id: uuid.UUID
+    market: str
+    deliveries: list[DeliveryDocument]
+
+
 def delivery(row: DeliveryRow) -> DeliveryDocument:
     """The public form of a delivery."""
     return DeliveryDocument(

@@ -13,7 +13,7 @@ from pricewatch.ports.rules import StoredRule
 from pricewatch.ports.ticks import Sequenced
 from pricewatch.wire.consumer import ConsumerDocument
 from pricewatch.wire.gap import GapDocument
-from pricewatch.wire.rest import CandleDocument, RuleDocument, rule
+from pricewatch.wire.rest import CandleDocument, RuleRecord, rule
 from pricewatch.wire.signal import SignalDocument
 from pricewatch.wire.tick import TickerDocument
 
@@ -88,7 +88,7 @@ class SignalPage(msgspec.Struct, frozen=True):
 class RulePage(msgspec.Struct, frozen=True):
     """In order of id."""
 
-    rules: list[RuleDocument]
+    rules: list[RuleRecord]
     next: str | None
 
 

@@ -8,28 +8,69 @@ import msgspec
 
 from pricewatch.domain.market import Candle, decimal_text
 from pricewatch.domain.model import Forecast
+from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.domain.time import rfc3339
 from pricewatch.ports.rules import StoredRule
 
 
-class RuleDocument(msgspec.Struct, frozen=True):
-    """A rule: `document` is the text its owner wrote; `effective` is null until the engine took this version up."""
+class Snooze(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How long: `for` a span such as `2h`, or `until` a time."""
+
+    span: str | None = msgspec.field(name="for", default=None)
+    until: str | None = None
+
+
+class CommandDocument(msgspec.Struct, frozen=True):
+    """What a rule was told; `effective` is null until the engine took it up."""
+
+    number: int
+    order: Order
+    until: str | None
+    created: str
+    effective: str | None
+
+
+class CommandPage(msgspec.Struct, frozen=True):
+    """Newest first."""
+
+    commands: list[CommandDocument]
+    next: str | None
+
+
+def command(told: RuleCommand) -> CommandDocument:
+    """The public form of a command."""
+    return CommandDocument(
+        number=told.number,
+        order=told.order,
+        until=rfc3339(told.until) if told.until else None,
+        created=rfc3339(told.created),
+        effective=_instant(told.effective_seen),
+    )
+
+
+class RuleRecord(msgspec.Struct, frozen=True):
+    """A rule: `document` is the text its owner wrote; `effective` is null until the engine took this version up.
+
+    `command`: what it was told last, null for nothing.
+    """
 
     id: uuid.UUID
     version: int
     created: str
     effective: str | None
     document: msgspec.Raw
+    command: CommandDocument | None = None
 
 
-def rule(stored: StoredRule) -> RuleDocument:
+def rule(stored: StoredRule, told: RuleCommand | None = None) -> RuleRecord:
     """The public form of a rule."""
-    return RuleDocument(
+    return RuleRecord(
         id=stored.id,
         version=stored.version,
         created=rfc3339(stored.created),
         effective=_instant(stored.effective_seen),
         document=msgspec.Raw(stored.document),
+        command=None if told is None else command(told),
     )
 
 

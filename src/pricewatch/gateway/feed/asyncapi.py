@@ -11,7 +11,7 @@ from aiohttp import web
 
 from pricewatch import __version__
 from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Meaning
-from pricewatch.wire import consumer, feed
+from pricewatch.wire import candle, consumer, feed
 
 FRAMES: tuple[type[msgspec.Struct], ...] = (
     feed.Welcome,
@@ -24,6 +24,8 @@ FRAMES: tuple[type[msgspec.Struct], ...] = (
     consumer.ConsumerSnapshot,
     feed.SignalFrame,
     feed.TickerFrame,
+    candle.CandleSnapshot,
+    candle.CandleFrame,
     feed.CaughtUp,
     feed.ReplayDone,
     feed.Heartbeat,
@@ -100,7 +102,7 @@ def document() -> dict[str, Any]:
 
 
 async def serve(_: web.Request) -> web.Response:
-    """For anybody: it holds nothing that is not in the documentation."""
+    """The feed's protocol, for programs: AsyncAPI 3, with the tables of error and close codes."""
     return web.Response(body=msgspec.json.encode(document()), content_type="application/json")
 
 

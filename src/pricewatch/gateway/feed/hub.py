@@ -239,10 +239,11 @@ class Hub:
 
     def _pulse(self, link: Link) -> tuple[int | None, bool, Selection]:
         signals, head = link.session.signals, self.heads.get(link.session.account)
+        prices = link.session.tickers | link.session.candles
         if signals is None:
-            return None if head is None else head.seq, True, link.session.tickers
+            return None if head is None else head.seq, True, prices
         is_live = signals.phase is Phase.LIVE
-        return signals.cursor, is_live, link.session.tickers | signals.selection
+        return signals.cursor, is_live, prices | signals.selection
 
     def _tell_status(self) -> None:
         troubles = self._troubles()

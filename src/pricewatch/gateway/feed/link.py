@@ -11,11 +11,12 @@ from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Selection
+from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.consuming import Consuming
 from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.outlet import Outlet
 from pricewatch.gateway.feed.session import Session
-from pricewatch.gateway.feed.steps import Hang, More, Open, Prices, Say, Status, Step
+from pricewatch.gateway.feed.steps import Act, Bars, Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Plan, Signals
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -51,6 +52,7 @@ class Link:
         board: Switchboard,
         log: FeedLog,
         consumers: Consumers,
+        candles: Candles,
         clock: Clock,
         settings: GatewaySettings,
         group: asyncio.TaskGroup,
@@ -66,6 +68,7 @@ class Link:
         self._log = log
         self._settings = settings
         self._group = group
+        self._candles = candles
         self.consuming = Consuming(session, self, consumers, clock=clock, settings=settings, group=group)
 
     def perform(self, steps: list[Step]) -> None:
@@ -105,19 +108,21 @@ class Link:
         if frames:
             self.outlet.send(Message(b"".join(frames), len(frames)))
 
-    def _act(self, step: Step) -> None:
+    def _act(self, step: Act) -> None:
         match step:
             case Open() | More():
                 self._group.create_task(self._read(step), name="feed.read")
             case Prices(selection):
                 self._board.prices(self, selection)
+            case Bars(selection, news):
+                self._candles.select(self, selection)
+                if news:
+                    self._group.create_task(self._past_candles(news), name="feed.candles")
             case Status(on):
                 if on:
                     self._say([framed(self._board.status_frame())])
             case Hang(code):
                 self.outlet.end(code)
-            case Say():
-                self._say([framed(step.frame)])
             case _:
                 self.consuming.act(step)
 
@@ -134,6 +139,17 @@ class Link:
                 self.perform(self.session.opened(step.generation, found))
             else:
                 self.perform(self.session.page(step.generation, found))
+            return
+
+    async def _past_candles(self, news: Selection) -> None:
+        while not self.outlet.ended.is_set():
+            try:
+                frame = await self._candles.snapshot(news)
+            except Unavailable:
+                await asyncio.sleep(self._settings.retry_pause)
+                continue
+            await self.outlet.cleared()
+            self._say([framed(frame)])
             return
 
     def _feed(self, step: Open | More) -> uuid.UUID:

@@ -14,7 +14,7 @@ from pricewatch.gateway.board import EVERYTHING, Board, Selection
 from pricewatch.gateway.feed import wishes
 from pricewatch.gateway.feed.codes import Close, ErrorCode
 from pricewatch.gateway.feed.membership import Leave, Member, Members, Settle, settled
-from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Status, Step
+from pricewatch.gateway.feed.steps import Bars, Bucket, Hang, More, Open, Prices, Say, Status, Step
 from pricewatch.gateway.feed.subscription import Encoder, Opening, Phase, Signals
 from pricewatch.ports.consumers import Joined, Lot, Settlement, Wish
 from pricewatch.ports.journal import FeedHead
@@ -34,7 +34,7 @@ from pricewatch.wire.feed import (
     ticker_frame,
 )
 
-CHANNELS = ("ticker", "signals", "system", "status", "heartbeat")
+CHANNELS = ("ticker", "candles", "signals", "system", "status", "heartbeat")
 _DECODER = msgspec.json.Decoder(Request)
 _Refusal = tuple[ErrorCode, str, RequestId]
 
@@ -62,6 +62,7 @@ class Session:
         self.id = uuid.uuid4()
         self.account = account
         self.tickers: Selection = frozenset()
+        self.candles: Selection = frozenset()
         self.feeds: dict[str, Signals] = {}
         """The subscriptions on channels with a log, by channel."""
         self.members = Members()
@@ -169,6 +170,9 @@ class Session:
         wanted = msgspec.structs.replace(wanted, symbols=frozenset(names))
         if channel == "ticker":
             yield from self._add_tickers(frozenset(names))
+        elif channel == "candles":
+            self.candles |= names
+            yield Bars(self.candles, frozenset(names))
         elif params.consumer is not None:
             wait, most = wishes.microseconds(params.ack_wait), params.max_in_flight or self._limits.in_flight
             wish = Wish(self.account, params.consumer, channel, wanted, wait, wishes.start(params))
@@ -240,6 +244,9 @@ class Session:
         if channel == "ticker":
             self.tickers = before - names
             yield Prices(self.tickers)
+        elif channel == "candles":
+            self.candles = before - names
+            yield Bars(self.candles, frozenset())
         elif (feed := self.feeds.get(channel)) is not None:
             feed.narrow(frozenset(names))
             if not feed.selection:
@@ -329,8 +336,8 @@ class Session:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _selected(self, channel: str) -> Selection:
-        if channel == "ticker":
-            return self.tickers
+        if channel in {"ticker", "candles"}:
+            return self.tickers if channel == "ticker" else self.candles
         feed = self.feeds.get(channel)
         return frozenset() if feed is None else feed.selection
 

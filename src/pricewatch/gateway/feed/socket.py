@@ -13,6 +13,7 @@ from pricewatch import __version__
 from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
+from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.codes import CLOSES, Close
 from pricewatch.gateway.feed.framing import WINDOW, Message, framed
 from pricewatch.gateway.feed.hub import Hub, encode_signal
@@ -50,6 +51,7 @@ class Sockets:
         board: Board,
         feed: FeedLog,
         consumers: Consumers,
+        candles: Candles,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -58,6 +60,7 @@ class Sockets:
         self._board = board
         self._log = feed
         self._consumers = consumers
+        self._candles = candles
         self._limits = Limits(
             frame_bytes=settings.frame_limit,
             requests_per_second=settings.request_rate,
@@ -123,6 +126,7 @@ class Sockets:
                     board=self._hub,
                     log=self._log,
                     consumers=self._consumers,
+                    candles=self._candles,
                     clock=self._clock,
                     settings=self._settings,
                     group=group,
@@ -140,6 +144,7 @@ class Sockets:
                     raise _Ended
                 finally:
                     self._hub.leave(link)
+                    self._candles.select(link, frozenset())
         except* _Ended:
             pass
         except* Exception:

@@ -38,6 +38,13 @@ class Prices(NamedTuple):
     selection: Selection
 
 
+class Bars(NamedTuple):
+    """The selection of candles is now this one; the newest of `news` are to be sent."""
+
+    selection: Selection
+    news: Selection
+
+
 class Status(NamedTuple):
     """Send the parts' status now, and at every change while `on`."""
 
@@ -50,7 +57,8 @@ class Hang(NamedTuple):
     code: Close
 
 
-Step = Say | Open | More | Prices | Status | Hang | Join | Settle | Leave
+Act = Open | More | Prices | Bars | Status | Hang | Join | Settle | Leave
+Step = Say | Act
 
 
 class Bucket:

@@ -49,6 +49,8 @@ class Docs(NamedTuple):
     """Of the answer."""
     also: tuple[int, ...] = ()
     """Statuses of problems beyond those that follow from the rest."""
+    optional: tuple[str, ...] = ()
+    """Query parameters that elsewhere must be there."""
     is_secret: bool = False
     """The answer is shown once: it is never kept to be repeated."""
 

@@ -5,19 +5,37 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from pricewatch.domain.errors import NotFound
 from pricewatch.domain.signal import Signal
 from pricewatch.domain.time import MINUTE
 from pricewatch.domain.watch import SYSTEM
-from pricewatch.engine.explain import Witness, explain
+from pricewatch.engine.explain import Check, Contribution, Witness, explain
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, identifier, only
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, identifier
 from pricewatch.ports.journal import FeedLog
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.registry import Registry
+
+
+class ExplanationDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """`agrees` is null where the evidence does not hold enough to tell."""
+
+    id: uuid.UUID
+    kind: str
+    direction: str
+    market: str
+    model: str | None
+    model_version: uuid.UUID | None
+    """The registered version behind the forecast that `model` names."""
+    agrees: bool | None
+    summary: str
+    checks: list[Check]
+    contributions: list[Contribution]
+    evidence: dict[str, Any]
 
 
 class Explanations:
@@ -30,11 +48,10 @@ class Explanations:
 
     def endpoints(self) -> list[Endpoint]:
         """Read only."""
-        return [Endpoint("GET", "/signals/{id}/explain", self.get)]
+        return [Endpoint("GET", "/signals/{id}/explain", self.get, docs=Docs(ExplanationDocument, query=()))]
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
         """Whether it agrees with its evidence, what was compared, and what contributed how much."""
-        only(request)
         number = identifier(request)
         entry = await self._log.get(who.account.id, number) or await self._log.get(SYSTEM, number)
         if entry is None:
@@ -42,19 +59,19 @@ class Explanations:
         signal = entry.signal
         found = explain(signal, await self._witness(signal))
         return reply(
-            {
-                "id": signal.id,
-                "kind": signal.kind,
-                "direction": signal.direction.value,
-                "market": signal.scope,
-                "model": signal.model,
-                "model_version": await self._version(signal),
-                "agrees": found.agrees,
-                "summary": found.summary,
-                "checks": found.checks,
-                "contributions": found.contributions,
-                "evidence": signal.evidence,
-            }
+            ExplanationDocument(
+                id=signal.id,
+                kind=signal.kind,
+                direction=signal.direction.value,
+                market=signal.scope,
+                model=signal.model,
+                model_version=await self._version(signal),
+                agrees=found.agrees,
+                summary=found.summary,
+                checks=found.checks,
+                contributions=found.contributions,
+                evidence=signal.evidence,
+            )
         )
 
     async def _witness(self, signal: Signal) -> Witness:
@@ -68,11 +85,11 @@ class Explanations:
             score = await self._models.bar_score(signal.market, signal.at - signal.at % MINUTE)
         return Witness(row, score)
 
-    async def _version(self, signal: Signal) -> str | None:
+    async def _version(self, signal: Signal) -> uuid.UUID | None:
         """The registered version behind the forecast it names."""
         issue = _uuid(signal.evidence.get("version"))
         found = None if issue is None else await self._registry.baseline(issue)
-        return None if found is None else str(found.version)
+        return None if found is None else found.version
 
 
 def _uuid(value: Any) -> uuid.UUID | None:

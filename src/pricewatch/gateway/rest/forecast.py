@@ -14,12 +14,12 @@ from pricewatch.domain.time import DAY, parse_span
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Endpoint, only, required
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, required
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.registry import Registry
-from pricewatch.wire.models import OutlookDocument, outlook
+from pricewatch.wire.models import OutlookDocument, OutlookPage, outlook
 
-OUTLOOKS = ("outlook", "range", "volume")
+OUTLOOKS = ("outlook", "range", "volume", "spread")
 _MOST_SYMBOLS = 200
 _DEFAULT_LEVEL = 0.95
 
@@ -43,14 +43,14 @@ class Forecasts:
 
     def endpoints(self) -> list[Endpoint]:
         """Read only."""
+        some = ("horizon", "level", "kind")
         return [
-            Endpoint("GET", "/forecast/{symbol}", self.one),
-            Endpoint("GET", "/forecasts", self.many),
+            Endpoint("GET", "/forecast/{symbol}", self.one, docs=Docs(OutlookDocument, query=some, also=(404,))),
+            Endpoint("GET", "/forecasts", self.many, docs=Docs(OutlookPage, query=("symbols", *some))),
         ]
 
     async def one(self, request: web.Request, _: Identity) -> web.Response:
         """The outlook of a market, or of the first market of a symbol that has one."""
-        only(request, "horizon", "level", "kind")
         wanted = _wanted(request)
         markets = self._markets(request.match_info["symbol"], "symbol")
         found = await self._registry.outlooks([market.id for market in markets], wanted.kind)
@@ -63,7 +63,6 @@ class Forecasts:
 
     async def many(self, request: web.Request, _: Identity) -> web.Response:
         """The outlooks of several symbols, and which have none."""
-        only(request, "symbols", "horizon", "level", "kind")
         wanted = _wanted(request)
         names = [name for name in required(request, "symbols", "BTC-USD,ETH-USD").split(",") if name.strip()]
         if not 0 < len(names) <= _MOST_SYMBOLS:
@@ -72,12 +71,8 @@ class Forecasts:
         ids = sorted({market.id for markets in by_name.values() for market in markets})
         found = await self._registry.outlooks(ids, wanted.kind)
         here = {name: _first(markets, found) for name, markets in by_name.items() if _have(markets, found)}
-        return reply(
-            {
-                "forecasts": [self._document(one, wanted) for one in here.values()],
-                "missing": [name for name in by_name if name not in here],
-            }
-        )
+        forecasts = [self._document(one, wanted) for one in here.values()]
+        return reply(OutlookPage(forecasts, [name for name in by_name if name not in here]))
 
     def _markets(self, text: str, field: str) -> Sequence[Market]:
         name = self._board.named(text)

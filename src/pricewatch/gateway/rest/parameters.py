@@ -26,6 +26,14 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only deliveries in this state.",
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
+    "symbols": ("Symbols or markets, separated by commas.", {"type": "string"}),
+    "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "spread", "outlook"]}),
+    "in_use": ("Only versions in use.", {"type": "boolean"}),
+    "horizon": ("How far ahead, at most `5d`.", {"type": "string", "examples": ["5d", "12h"]}),
+    "level": ("Coverage of the band in per cent, one of those calibrated.", {"type": "string", "examples": ["95"]}),
+    "a": ("One version.", {"type": "string", "format": "uuid"}),
+    "b": ("The other version.", {"type": "string", "format": "uuid"}),
     "account": ("Only entries by or about this account.", {"type": "string", "format": "uuid"}),
 }
-REQUIRED = frozenset({"market"})
+REQUIRED = frozenset({"market", "symbols", "a", "b"})
+"""Of these, those that must be there; an endpoint may have them in its `optional`."""

@@ -13,7 +13,7 @@ from pricewatch.domain.errors import Invalid, Refused, Unavailable
 from pricewatch.domain.time import DAY, from_datetime, parse_span, rfc3339
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import Denied, reply
-from pricewatch.gateway.rest.endpoint import Endpoint, identifier, json_body, only
+from pricewatch.gateway.rest.endpoint import Docs, Endpoint, identifier, json_body, only
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.preview import Job, PreviewDesk, Question
 from pricewatch.ports.rules import RuleBook
@@ -23,8 +23,10 @@ _GLANCE = 1.0
 """Seconds a request waits for a preview that is no matter of a moment: it may have been one after all."""
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    rule: msgspec.Raw = msgspec.Raw()
+class PreviewQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A rule's document, or the id of one's own rule; when, by `span` back from now, or `from` and `to`."""
+
+    rule: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     rule_id: uuid.UUID | None = None
     span: str | None = None
     start: str | None = msgspec.field(name="from", default=None)
@@ -39,7 +41,7 @@ class _Rule(NamedTuple):
     version: int
 
 
-_decode = msgspec.json.Decoder(_Body).decode
+_decode = msgspec.json.Decoder(PreviewQuestion).decode
 
 
 class Previews:
@@ -54,9 +56,9 @@ class Previews:
     def endpoints(self) -> list[Endpoint]:
         """For everybody: a preview changes nothing."""
         return [
-            Endpoint("POST", "/rules/preview", self.ask),
-            Endpoint("GET", "/previews/{id}", self.get),
-            Endpoint("DELETE", "/previews/{id}", self.cancel),
+            Endpoint("POST", "/rules/preview", self.ask, docs=Docs(body=PreviewQuestion, query=(), also=(202, 404))),
+            Endpoint("GET", "/previews/{id}", self.get, docs=Docs(query=())),
+            Endpoint("DELETE", "/previews/{id}", self.cancel, docs=Docs(query=())),
         ]
 
     async def ask(self, request: web.Request, who: Identity) -> web.Response:
@@ -98,7 +100,7 @@ class Previews:
         only(request)
         return reply(_document(self._desk.cancel(who.account.id, identifier(request))))
 
-    async def _rule(self, body: _Body, who: Identity) -> _Rule:
+    async def _rule(self, body: PreviewQuestion, who: Identity) -> _Rule:
         document = bytes(body.rule)
         if bool(document) == (body.rule_id is not None):
             raise Invalid("rule", "give either `rule`, a rule document, or `rule_id`, one of your rules")
@@ -107,7 +109,7 @@ class Previews:
         stored = await self._book.get(who.account.id, body.rule_id)
         return _Rule(stored.document, stored.id, stored.version)
 
-    def _span(self, body: _Body) -> tuple[int, int]:
+    def _span(self, body: PreviewQuestion) -> tuple[int, int]:
         """By default the last 30 days."""
         now = self._clock.now()
         if body.span is not None and body.start is not None:
@@ -124,7 +126,7 @@ class Previews:
         return start, end
 
 
-def _read(body: bytes) -> _Body:
+def _read(body: bytes) -> PreviewQuestion:
     try:
         found = _decode(body)
     except msgspec.ValidationError as error:

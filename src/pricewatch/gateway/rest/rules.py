@@ -24,9 +24,9 @@ from pricewatch.gateway.rest.endpoint import (
     no_content,
 )
 from pricewatch.ports.rules import RuleBook, RuleChanges
-from pricewatch.rules.document import RuleDocument as Document
+from pricewatch.rules.document import RuleDocument
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
-from pricewatch.wire.rest import RuleDocument, rule
+from pricewatch.wire.rest import RuleRecord, rule
 
 Parse = Callable[[bytes], object]
 """Checks a rule's document; raises `Invalid` naming the field and the fix."""
@@ -45,11 +45,11 @@ class Rules:
     def endpoints(self) -> list[Endpoint]:
         """Reading for everybody, writing for users."""
         page = ("cursor", "limit")
-        write = Docs(RuleDocument, body=Document, query=())
+        write = Docs(RuleRecord, body=RuleDocument, query=())
         return [
             Endpoint("GET", "/rules", self.listing, docs=Docs(RulePage, query=page)),
             Endpoint("POST", "/rules", self.create, Access.WRITE, write._replace(status=201)),
-            Endpoint("GET", "/rules/{id}", self.get, docs=Docs(RuleDocument, query=())),
+            Endpoint("GET", "/rules/{id}", self.get, docs=Docs(RuleRecord, query=())),
             Endpoint("GET", "/rules/{id}/versions", self.versions, docs=Docs(RuleVersionPage, query=page)),
             Endpoint("PUT", "/rules/{id}", self.revise, Access.WRITE, write),
             Endpoint("DELETE", "/rules/{id}", self.delete, Access.WRITE, Docs(status=204, query=())),
@@ -60,7 +60,8 @@ class Rules:
         after, wanted = cursor.read_id(request, "rules"), limit(request)
         page = await self._book.page(who.account.id, after=after, limit=wanted)
         follow = cursor.write("rules", page[-1].id) if len(page) == wanted else None
-        return reply(RulePage([rule(one) for one in page], follow))
+        told = await self._book.standing(who.account.id, [one.id for one in page])
+        return reply(RulePage([rule(one, told.get(one.id)) for one in page], follow))
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:
         """A new rule; what is wrong with it is named with its place in the document and the fix."""
@@ -79,8 +80,10 @@ class Rules:
         return reply(RuleVersionPage([version(one) for one in page], follow))
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
-        """The newest version."""
-        return reply(rule(await self._book.get(who.account.id, identifier(request))))
+        """The newest version, and what the rule was told last."""
+        stored = await self._book.get(who.account.id, identifier(request))
+        told = await self._book.standing(who.account.id, [stored.id])
+        return reply(rule(stored, told.get(stored.id)))
 
     async def revise(self, request: web.Request, who: Identity) -> web.Response:
         """A new version."""

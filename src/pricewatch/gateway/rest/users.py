@@ -77,12 +77,12 @@ class Users:
         number = identifier(request)
         wish = await document(request, UserChange)
         found = await self._found(number)
-        if wish.password is not None:
-            hashed = await self._logins.hash_for(found, wish.password)
-            await self._accounts.set_password(number, hashed, by=who.account.id)
+        hashed = await self._logins.hash_for(found, wish.password) if wish.password is not None else None
         if (wish.email, wish.role, wish.disabled) != (None, None, None):
             change = Change(email=wish.email, role=wish.role, disabled=wish.disabled)
             found = await self._accounts.change(number, change, by=who.account.id)
+        if hashed is not None:
+            await self._accounts.set_password(number, hashed, by=who.account.id)
         return reply(account(found))
 
     async def erase(self, request: web.Request, who: Identity) -> web.Response:
@@ -102,13 +102,16 @@ class Users:
                 "Content-Disposition": 'attachment; filename="pricewatch-export.ndjson"',
             }
         )
-        begun = False
-        async for kind, what in self._dossiers.export(who.account):
-            if not begun:  # from here on a failure can only break the answer off
-                await answer.prepare(request)
-                begun = True
-            await answer.write(msgspec.json.encode({"kind": kind, **what}) + b"\n")
-        await answer.write_eof()
+        try:
+            async for kind, what in self._dossiers.export(who.account):
+                if not answer.prepared:
+                    await answer.prepare(request)
+                await answer.write(msgspec.json.encode({"kind": kind, **what}) + b"\n")
+            await answer.write_eof()
+        except BaseException:
+            if answer.prepared and request.transport is not None:
+                request.transport.abort()  # it must not look whole
+            raise
         return answer
 
     async def _found(self, number: uuid.UUID) -> Account:

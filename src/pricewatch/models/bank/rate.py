@@ -57,6 +57,16 @@ class AlarmRate:
             return _INF
         return self._clusters / self._bars * math.exp((BASE - rarity) * self._depths / self._depth)
 
+    @property
+    def fit(self) -> tuple[float, float]:
+        """Clusters a bar, and the mean rarity of their peaks above `BASE`: all that `rate` is worked out from."""
+        return self._clusters / self._bars, self._depth / self._depths
+
+    @property
+    def peak(self) -> float:
+        """The rarest bar of the present cluster; 0 outside clusters."""
+        return self._peak
+
     def threshold(self, rate: float) -> float:
         """The least rarity that costs no more than that many alarms a bar."""
         return max(BASE, BASE + math.log(self._clusters / self._bars / rate) * self._depth / self._depths)

@@ -27,6 +27,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Steps ahead, ascending."""
     sigma_half_life: float = 0.0
     """Rows after which a move counts half in the scale that misses are measured in; 0: misses are not scaled."""
+    by_time: bool = False
+    """Whether the level forgets over a hole as over rows; else a closed market forgets nothing."""
     root: bool = False
     """One width for all distances, growing with the square root of time; else each distance has its own."""
     whole: bool = False
@@ -82,11 +84,12 @@ class Rows(msgspec.Struct, frozen=True):
     """Half-widths: one list a level."""
 
 
-def moving_level(series: Series, values: Numbers, half_life: float) -> Numbers:
-    """Exponentially weighted mean up to each row; a hole makes old rows count less."""
+def moving_level(series: Series, values: Numbers, half_life: float, *, by_time: bool = False) -> Numbers:
+    """Exponentially weighted mean up to each row; `by_time` a hole makes old rows count less."""
     if half_life <= 0.0:
         return values.copy()
-    keep = np.exp2(-np.diff(series.at, prepend=series.at[0]) / (series.step * half_life))
+    rows = np.diff(series.at, prepend=series.at[0]) / series.step if by_time else np.ones(len(values))
+    keep = np.exp2(-rows / half_life)
     found = np.empty_like(values)
     level = values[0]
     for place, value in enumerate(values):
@@ -125,7 +128,8 @@ class Forecaster:
         self.plan = plan
         self.shape = shape
         self._explained = np.zeros(len(series.at)) if shape is None else expected(shape, series.at)
-        self._level = moving_level(series, series.value - self._explained, plan.half_life)
+        rest = series.value - self._explained
+        self._level = moving_level(series, rest, plan.half_life, by_time=plan.by_time)
         moves = np.abs(np.diff(series.value, prepend=series.value[0]))
         floor = max(float(moves.mean()) * 1e-3, 1e-12)
         scaled = plan.sigma_half_life > 0.0

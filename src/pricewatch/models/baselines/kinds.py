@@ -62,13 +62,14 @@ def _volume(columns: Columns) -> Numbers:
 _RHYTHM = Plan(half_life=48.0, horizons=(1, 6, 12, 24))
 """A level that half forgets two days of hours: the rhythm tells the hours apart, so the level may be slow."""
 _RHYTHM_STEPS = (HOUR, 5 * MINUTE, MINUTE)
-_MINUTES = Plan(half_life=3.0, horizons=(1, 5, 15, 30, 60), root=True, whole=True)
+_MINUTES = Plan(half_life=3.0, horizons=(1, 5, 15, 30, 60), by_time=True, root=True, whole=True)
 _DAYS = Plan(half_life=0.0, horizons=(6, 12, 24, 48, 72, 96, 120), sigma_half_life=72.0, whole=True, shrinks=True)
 
 KINDS: Mapping[str, Kind] = {
     "price": Kind("price", "price", _close, _MINUTES, (MINUTE,), held=0.2),
     "range": Kind("range", "log(high / low) of a row", _range, _RHYTHM, _RHYTHM_STEPS, held=0.2, floored=True),
     "volume": Kind("volume", "base currency a row", _volume, _RHYTHM, _RHYTHM_STEPS, held=0.2, floored=True),
+    "spread": Kind("spread", "per cent of the middle", _close, _RHYTHM, (HOUR,), held=0.2, floored=True),
     "outlook": Kind("outlook", "price", _close, _DAYS, (HOUR,), held=0.4, linear=True),
 }
 

@@ -50,11 +50,11 @@ SELECT at, centre, lower, upper FROM forecast_row WHERE version = $1 AND at = $2
 SELECT score FROM bar_score WHERE instrument_id = $1 AND at = $2;
 
 -- name: save_bar_scores
-INSERT INTO bar_score AS old (instrument_id, at, score, model, seen)
-SELECT DISTINCT ON (instrument_id, at) instrument_id, at, score, model, seen
-FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::text[], $5::bigint[])
-     AS fresh (instrument_id, at, score, model, seen)
+INSERT INTO bar_score AS old (instrument_id, at, score, model, seen, alarms)
+SELECT DISTINCT ON (instrument_id, at) instrument_id, at, score, model, seen, alarms
+FROM unnest($1::int[], $2::bigint[], $3::float8[], $4::text[], $5::bigint[], $6::float8[])
+     AS fresh (instrument_id, at, score, model, seen, alarms)
 ORDER BY instrument_id, at, score DESC
 ON CONFLICT (instrument_id, at) DO UPDATE
-SET score = excluded.score, model = excluded.model, seen = excluded.seen
+SET score = excluded.score, model = excluded.model, seen = excluded.seen, alarms = excluded.alarms
 WHERE excluded.score > old.score;

@@ -23,12 +23,9 @@ SELECT bucket, low, high FROM candle_1m
 WHERE instrument_id = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket;
 
 -- name: recount
-SELECT m.bucket, min(t.price) AS low, max(t.price) AS high
-FROM unnest($2::timestamptz[]) AS m (bucket) CROSS JOIN LATERAL (
-    SELECT price FROM trade
-    WHERE instrument_id = $1 AND ts >= m.bucket AND ts < m.bucket + INTERVAL '1 minute' AND (flags & 1) = 0
-) t
-GROUP BY 1 ORDER BY 1;
+SELECT date_bin('1 minute', ts, 'epoch') AS bucket, min(price) AS low, max(price) AS high FROM trade
+WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (flags & 1) = 0
+GROUP BY 1;
 
 -- name: trades
 SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
@@ -41,7 +38,7 @@ WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (ts, seen) > ($2, $4)
 ORDER BY ts, seen LIMIT $5;
 
 -- name: scores
-SELECT instrument_id, at, score, model, seen FROM bar_score
+SELECT instrument_id, at, score, model, seen, alarms FROM bar_score
 WHERE instrument_id = $1 AND at >= $2 AND at < $3 ORDER BY at;
 
 -- name: activations

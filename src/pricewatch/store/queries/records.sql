@@ -64,3 +64,19 @@ DELETE FROM repeatable WHERE account_id = $1 AND key = $2 AND status IS NULL;
 -- name: forget_repeatable
 DELETE FROM repeatable WHERE begun < $1;
 
+-- name: owe_trial
+WITH made AS (
+    INSERT INTO signal (
+        id, account_id, rule_id, rule_version, instrument_id, direction, at, seen, payload, committed_at
+    )
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, account_id
+)
+INSERT INTO delivery (id, account_id, signal_id, channel, target, queued_at, not_before)
+SELECT delivery_id(made.id, c.channel, t.target), account.id, made.id, c.channel, t.target, $10, $10
+FROM made
+JOIN account ON account.id = made.account_id
+CROSS JOIN unnest($11::text[]) AS c (channel)
+CROSS JOIN LATERAL (SELECT CASE c.channel WHEN 'email' THEN account.email ELSE '' END) AS t (target)
+WHERE c.channel <> 'email' OR t.target <> '';

@@ -22,7 +22,7 @@ ORDER BY b.version = $1 DESC LIMIT 1;
 
 -- name: baselines
 SELECT * FROM baseline
-WHERE ($1::int IS NULL OR instrument_id = $1) AND ($2::text IS NULL OR kind = $2)
+WHERE ($1::int[] IS NULL OR instrument_id = ANY ($1)) AND ($2::text IS NULL OR kind = $2)
   AND ($3::bigint IS NULL OR place < $3)
 ORDER BY place DESC LIMIT $4;
 
@@ -33,7 +33,7 @@ ORDER BY id DESC LIMIT 1;
 
 -- name: events
 SELECT id, at, what, actor, instrument_id, kind, version, previous, detail FROM model_event
-WHERE ($1::int IS NULL OR instrument_id = $1) AND ($2::text IS NULL OR kind = $2)
+WHERE ($1::int[] IS NULL OR instrument_id = ANY ($1)) AND ($2::text IS NULL OR kind = $2)
   AND ($3::bigint IS NULL OR id < $3)
 ORDER BY id DESC LIMIT $4;
 
