@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, peers, pipeline, training
+from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, models, peers, pipeline, training
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -37,6 +37,10 @@ def _engine(*, quick: bool) -> list[Table]:
         ("engine: one trade, however many rules sleep", evaluation.HEAD, evaluation.run(quick=quick)),
         ("engine: beside the naive reference", evaluation.NAIVE_HEAD, evaluation.run_naive(quick=quick)),
     ]
+
+
+def _models(*, quick: bool) -> list[Table]:
+    return [("models: what a row, a minute and a market cost", models.HEAD, models.run(quick=quick))]
 
 
 def _cost(*, quick: bool) -> list[Table]:
@@ -81,6 +85,7 @@ BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "frames": _frames,
     "peers": _peers,
     "engine": _engine,
+    "models": _models,
     "cost": _cost,
     "fanout": _fanout,
     "feed": _feed,

@@ -23,9 +23,9 @@ class Listening:
         self.refits: list[tuple[int, str]] = []
 
     async def append(self, signals: Sequence[Signal], *, mail: bool = False) -> list[FeedEntry]:
-        new = [one for one in signals if one.id not in {known.id for known in self.signals}]
-        self.signals += new
-        return [FeedEntry(feed=SYSTEM, epoch=1, seq=len(self.signals), signal=one, committed=1) for one in new]
+        new = {one.id: one for one in signals if one.id not in {known.id for known in self.signals}}
+        self.signals += new.values()
+        return [FeedEntry(feed=SYSTEM, epoch=1, seq=1, signal=one, committed=1) for one in new.values()]
 
     async def standing(self, rules: Sequence[uuid.UUID]) -> list[Signal]:
         return []

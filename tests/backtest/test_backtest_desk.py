@@ -149,7 +149,7 @@ class TestDesk(DeskPromises):
         ("code", "problem", "field"), [(DIES, "failed", None), (FAILS, "invalid", "$.when"), (HANGS, "timeout", None)]
     )
     async def test_failures_are_told(self, code: str, problem: str, field: str | None) -> None:
-        async with at_work(new_desk(code, timeout=3.0)) as desk:
+        async with at_work(new_desk(code, timeout=1.5 if code is HANGS else 60.0)) as desk:
             for _ in range(2):
                 job = await desk.settled(desk.ask(asked()).id, 60)
                 assert job.state is JobState.FAILED

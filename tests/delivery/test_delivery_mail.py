@@ -148,6 +148,29 @@ WHOLE: dict[str, Any] = {"scope": "rule", "market": 0, "venue": "", "symbol": "*
             {**WHOLE, "direction": Direction.EXPIRED},
             "every symbol: your rule (above) expired, 14:03 UTC",
         ),
+        (
+            {"kind": "divergence", "venue": "binance, kraken", "evidence": {"value": 0.6214}},
+            "BTC-USD venues 0.621% apart: 70,012.4 (binance, kraken) 14:03 UTC",
+        ),
+        ({"kind": "divergence", "evidence": {}}, "BTC-USD venues far apart: 70,012.4 (coinbase) 14:03 UTC"),
+        ({"kind": "stale", "evidence": {"after": 300.0}}, "BTC-USD no trade for 5 min: 70,012.4 (coinbase) 14:03 UTC"),
+        (
+            {"kind": "rsi", "evidence": {"threshold": 70.0, "direction": "above"}, "direction": Direction.CLEARED},
+            "BTC-USD no longer RSI above 70: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "bollinger", "evidence": {"side": "upper"}},
+            "BTC-USD above its Bollinger band: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "moving_average", "evidence": {"direction": "up"}},
+            "BTC-USD moving averages crossed up: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"kind": "and", "evidence": {"of": [{"type": "above"}, {"type": "spread"}]}},
+            "BTC-USD conditions met (above, spread): 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        ({"kind": "then", "evidence": {}}, "BTC-USD conditions met: 70,012.4 (coinbase) 14:03 UTC"),
         ({"kind": "venue_divergence"}, "BTC-USD venue divergence: 70,012.4 (coinbase) 14:03 UTC"),
         (
             {"kind": "below", "evidence": {"threshold": "0.00001234"}, "price": 0.0000123},

@@ -19,11 +19,17 @@ from pricewatch.rules.base import PRICE, Condition, Feature
 from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly
 from pricewatch.rules.conditions.below import Below
+from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
+from pricewatch.rules.conditions.divergence import Divergence
 from pricewatch.rules.conditions.extreme import NewExtreme
+from pricewatch.rules.conditions.group import And
+from pricewatch.rules.conditions.macd import Macd
+from pricewatch.rules.conditions.moving_average import MovingAverage
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.rsi import Rsi
 from pricewatch.rules.conditions.spread import Spread
 from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
@@ -32,6 +38,7 @@ from pricewatch.rules.conditions.volume import Volume
 from pricewatch.rules.document import Rule
 from pricewatch.rules.lifecycle import ARMED, Moment, Verdict, step
 from pricewatch.rules.policy import Policy
+from pricewatch.rules.quorum import agree
 
 MINUTE = 60_000_000
 FIRING = RuleState(phase=Phase.FIRING, armed=True)
@@ -46,6 +53,14 @@ CONDITIONS: list[Condition] = [
     Crosses(2.0, 1.0, up=True),
     Crosses(2.0, 3.0, up=False),
     Stale(0.0, 0.0, MINUTE),
+    Divergence(2.0, 1.0),
+    agree(Above(2.0, 1.0), 2),
+    And((Above(2.0, 1.0), Below(2.0, 3.0))),
+    MovingAverage(0.0, -0.5, up=True, mean="sma", spec=(MINUTE, 2, 3)),
+    Macd(0.0, 0.5, up=False, spec=(MINUTE, 2, 3, 2)),
+    Rsi(2.0, 1.0, up=True, spec=(MINUTE, 3)),
+    Rsi(2.0, 3.0, up=False, spec=(MINUTE, 3)),
+    Bollinger(2.0, 1.5, spec=(MINUTE, 3), side="either"),
     Change(2.0, 1.0, MINUTE, "up"),
     Change(2.0, 1.0, MINUTE, "down"),
     Change(2.0, 1.0, MINUTE, "either"),
@@ -84,7 +99,7 @@ def test_the_unknown_decides_nothing(when: Condition) -> None:
     assert when.needs().name
     assert isinstance(when.level, float)
     assert isinstance(when.clear, float)
-    assert when.evidence()
+    assert isinstance(when.evidence(), dict)
 
 
 def instance(number: int, when: Condition, index: LevelIndex, state: RuleState = ARMED) -> Instance:

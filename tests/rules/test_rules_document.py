@@ -15,14 +15,19 @@ from pricewatch.rules.conditions.above import Above
 from pricewatch.rules.conditions.anomaly import Anomaly, RareBar
 from pricewatch.rules.conditions.band import Band
 from pricewatch.rules.conditions.below import Below
+from pricewatch.rules.conditions.bollinger import Bollinger
 from pricewatch.rules.conditions.change import Change
 from pricewatch.rules.conditions.channel import Channel
 from pricewatch.rules.conditions.crosses import Crosses
 from pricewatch.rules.conditions.drift import Drifted
 from pricewatch.rules.conditions.extreme import NewExtreme
 from pricewatch.rules.conditions.group import Or
+from pricewatch.rules.conditions.macd import Macd
+from pricewatch.rules.conditions.moving_average import MovingAverage
 from pricewatch.rules.conditions.outside_band import OutsideBand
+from pricewatch.rules.conditions.rsi import Rsi
 from pricewatch.rules.conditions.spread import Spread
+from pricewatch.rules.conditions.stale import Stale
 from pricewatch.rules.conditions.trailing import Trailing
 from pricewatch.rules.conditions.volatility import Volatility
 from pricewatch.rules.conditions.volume import Volume
@@ -153,6 +158,54 @@ def test_a_whole_policy() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("when", "condition"),
+    [
+        (
+            {"type": "moving_average", "direction": "up"},
+            MovingAverage(0.0, -0.01, up=True, mean="ema", spec=(MINUTE, 9, 21)),
+        ),
+        ({"type": "macd", "direction": "down", "bar": "1h"}, Macd(0.0, 0.002, up=False, spec=(60 * MINUTE, 12, 26, 9))),
+        ({"type": "rsi", "level": "70", "direction": "above"}, Rsi(70.0, 66.5, up=True, spec=(MINUTE, 14))),
+        ({"type": "rsi", "level": 30, "direction": "below"}, Rsi(30.0, 31.5, up=False, spec=(MINUTE, 14))),
+        ({"type": "bollinger", "side": "upper"}, Bollinger(2.0, 1.8, spec=(MINUTE, 20), side="upper")),
+        ({"type": "stale", "after": "1m"}, Stale(0.0, 0.0, MINUTE)),
+        ({"type": "above", "level": 1, "source": "mid"}, Above(1.0, 0.999, "mid")),
+    ],
+)
+def test_further_conditions(when: object, condition: object) -> None:
+    assert parse(written(when)).when == condition
+
+
+def test_a_rule_over_a_list_watches_nothing_until_it_is_looked_up() -> None:
+    rule = parse(written(symbols={"watchlist": "majors"}))
+    bitcoin = Market(1, "kraken", "BTC-USD", "x")
+    assert (rule.watchlist, rule.matches(bitcoin), rule.over([]).matches(bitcoin)) == ("majors", False, False)
+    assert rule.over(["BTC-USD", "ETH-USD", "BTC-USD"]).symbols == ("BTC-USD", "ETH-USD")
+    assert rule.over(["BTC-USD"]).matches(bitcoin)
+
+
+def test_several_venues_may_have_to_agree() -> None:
+    rule = parse(written(venues={"at_least": 2, "of": ["kraken", "coinbase"]}))
+    assert (rule.spans, rule.venues, rule.when.kind, rule.when.level) == (True, ("kraken", "coinbase"), "above", 1.5)
+    assert parse(written(venues={"at_least": 3})).venues is None
+    group = {"type": "and", "of": [ABOVE, {"type": "spread", "percent": 1}]}
+    assert parse(written(group, venues={"at_least": 2})).when.evidence() == {"at_least": 2}
+    event = parse(written({"type": "crosses", "level": 1, "direction": "up"}, venues={"at_least": 2}))
+    assert not event.policy.clear_signal
+    apart = parse(written({"type": "divergence", "percent": 1}, venues=["kraken", "coinbase"]))
+    assert (apart.spans, apart.when.needs().name) == (True, "divergence/coinbase/kraken")
+    assert not parse(written()).spans
+
+
+def test_bars_of_a_policy_are_the_indicators_unless_told() -> None:
+    macd = {"type": "macd", "direction": "up", "bar": "4h"}
+    assert parse(written(macd, {"evaluate": "close"})).policy.every == 240 * MINUTE
+    assert parse(written(macd, {"evaluate": "bar", "bar": "5m"})).policy.once_per == 5 * MINUTE
+    assert parse(written(policy={"evaluate": "close"})).policy.every == MINUTE
+    assert parse(written({"type": "macd", "direction": "up"}, {"hysteresis": "0.5%"})).when.clear == -0.5
+
+
 def test_the_life_of_a_rule() -> None:
     policy = {"expires": "2026-12-31T18:00:00+01:00", "warn": "2h", "most_per_hour": 5, "quiet": NIGHT}
     built = parse(written(policy=policy)).policy
@@ -228,6 +281,9 @@ def test_which_markets_a_rule_watches() -> None:
         (written(symbols="BTC-USD"), "$.symbols"),
         (written(symbols=["BTC-USD", "btc"]), "$.symbols[1]"),
         (written(symbols=[1]), "$.symbols[0]"),
+        (written(symbols={"watchlist": ""}), "$.symbols.watchlist"),
+        (written(symbols={"watchlist": "a" * 101}), "$.symbols.watchlist"),
+        (written(symbols={"list": "majors"}), "$.symbols"),
         (written(venues=["Coinbase"]), "$.venues[0]"),
         (written(extra=1), "$"),
         (written({"type": "above"}), "$.when"),
@@ -360,6 +416,34 @@ def test_which_markets_a_rule_watches() -> None:
         (written(policy={"nodata": {"after": "1h", "then": "panic"}}), "$.policy.nodata.then"),
         (written(policy={"nodata": {}}), "$.policy.nodata"),
         (written({"type": "stale", "after": "10ms"}), "$.when.after"),
+        (written({"type": "divergence", "percent": 0}), "$.when.percent"),
+        (written({"type": "divergence", "percent": 1}, venues=["kraken"]), "$.venues"),
+        (written({"type": "divergence", "percent": 1}, venues={"at_least": 2}), "$.venues"),
+        (written({"type": "not", "of": {"type": "divergence", "percent": 1}}), "$.when"),
+        (written(venues={"at_least": 1}), "$.venues.at_least"),
+        (written(venues={"at_least": 51}), "$.venues.at_least"),
+        (written(venues={"at_least": 3, "of": ["kraken", "coinbase", "kraken"]}), "$.venues.at_least"),
+        (written(venues={"at_least": 2, "of": ["kraken", "Coinbase"]}), "$.venues.of[1]"),
+        (written(venues={"of": ["kraken"]}), "$.venues"),
+        (written(venues={"at_least": 2, "off": []}), "$.venues"),
+        (written(policy={"evaluate": "close"}, venues={"at_least": 2}), "$.policy.evaluate"),
+        (written({"type": "moving_average"}), "$.when"),
+        (written({"type": "moving_average", "direction": "up", "fast": 21, "slow": 21}), "$.when.slow"),
+        (written({"type": "moving_average", "direction": "up", "fast": 1}), "$.when.fast"),
+        (written({"type": "moving_average", "direction": "up", "slow": 501}), "$.when.slow"),
+        (written({"type": "moving_average", "direction": "up", "bar": "2m"}), "$.when.bar"),
+        (written({"type": "moving_average", "direction": "up"}, {"clear": 1}), "$.policy.clear"),
+        (written({"type": "macd", "direction": "up", "fast": 30}), "$.when.slow"),
+        (written({"type": "macd", "direction": "up"}, {"fire_on_arming": True}), "$.policy.fire_on_arming"),
+        (written({"type": "rsi", "level": 100, "direction": "above"}), "$.when.level"),
+        (written({"type": "rsi", "level": 0, "direction": "above"}), "$.when.level"),
+        (written({"type": "rsi", "level": 30, "direction": "below"}, {"clear": 29}), "$.policy.clear"),
+        (written({"type": "rsi", "level": 30, "direction": "below", "bar": "1w"}), "$.when.bar"),
+        (written({"type": "bollinger", "deviations": 0}), "$.when.deviations"),
+        (written({"type": "bollinger", "bar": ""}), "$.when.bar"),
+        (written(policy={"evaluate": "sometimes"}), "$.policy.evaluate"),
+        (written(policy={"bar": "1m"}), "$.policy.bar"),
+        (written(policy={"evaluate": "close", "bar": "7m"}), "$.policy.bar"),
         (written({"type": "stale", "after": "25h"}), "$.when.after"),
         (written({"type": "stale", "after": "1m"}, {"clear": 1}), "$.policy.clear"),
         (written({"type": "above", "level": 1, "source": "last"}), "$.when.source"),

@@ -165,6 +165,7 @@ class Assembly:
             tape=self._tapes,
             signals=self._sinks,
             drifts=self._drifting,
+            watchlists=store.records.watchlists,
         )
 
     def _build_gateway(self) -> Gateway:

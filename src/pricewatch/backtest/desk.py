@@ -152,6 +152,7 @@ class _Lane:
         self._setup = setup
         self._queue: asyncio.Queue[_Ticket] = asyncio.Queue()
         self._starting: asyncio.Future[asyncio.subprocess.Process] | None = None
+        self._ending: asyncio.Future[None] | None = None
         self.done = self.failed = 0
 
     @property
@@ -197,8 +198,8 @@ class _Lane:
             work.cancel()
             gone.cancel()
         if not is_whole:
-            ticket.set(state=JobState.FAILED, problem=Problem("timeout", f"not done in {self._settings.timeout:g} s"))
             await self._end()
+            ticket.set(state=JobState.FAILED, problem=Problem("timeout", f"not done in {self._settings.timeout:g} s"))
 
     async def _converse(self, ticket: _Ticket) -> None:
         try:
@@ -235,18 +236,25 @@ class _Lane:
         return await asyncio.shield(self._starting)
 
     async def _end(self) -> None:
-        """Kill the process, if there is one; it holds nothing that would be lost. Cut short, call it again."""
+        """Kill the process, if there is one: it holds nothing that would be lost. Cut short, call it again."""
         if self._starting is None:
             return
-        process = None
-        with suppress(OSError):  # it never began
-            process = await asyncio.shield(self._starting)
-        if process is not None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            if process.stdin is not None:
-                process.stdin.close()
-                with suppress(OSError):
-                    await process.stdin.wait_closed()
-            await process.communicate()  # to the end of what it wrote
-        self._starting = None
+        if self._ending is None:
+            self._ending = asyncio.ensure_future(_close(self._starting))
+        await asyncio.shield(self._ending)
+        self._starting = self._ending = None
+
+
+async def _close(starting: asyncio.Future[asyncio.subprocess.Process]) -> None:
+    """Let nothing of a process remain."""
+    try:
+        process = await starting
+    except OSError:
+        return  # it never began
+    with suppress(ProcessLookupError):
+        process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+        with suppress(OSError):
+            await process.stdin.wait_closed()
+    await process.communicate()  # to the end of what it wrote

@@ -10,7 +10,7 @@ import msgspec
 
 from pricewatch.backtest.chart import coarse
 from pricewatch.backtest.feeding import Feeder, Input, PlacedForecast
-from pricewatch.backtest.kinds import is_quick
+from pricewatch.backtest.kinds import BANDS, QUOTES, features, is_quick
 from pricewatch.backtest.order import in_order, merged
 from pricewatch.backtest.path import walk
 from pricewatch.backtest.quick import QuickWalk
@@ -23,7 +23,6 @@ from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.state import ActiveRule
 from pricewatch.ports.preview import Answer, Chart, Minute, Past, PlacedQuote, Progress, Question, Resolution, Stretch
 from pricewatch.ports.ticks import Sequenced
-from pricewatch.rules.base import OUTSIDE, OVER, SPREAD, UNDER
 from pricewatch.rules.document import Rule, parse
 
 _SLICE = 2_000
@@ -102,14 +101,14 @@ class Replay:
     async def _share(self, market: Market, question: Question, rule: Rule) -> _Share:
         """What there is of a market: candles up to its first stored trade, trades from there on.
 
-        Candles know no quotes: for a rule on the spread there is nothing before the first trade.
+        Candles know no quotes: for a rule on quotes there is nothing before the first trade.
         """
         first = await self._past.first(market.id)
         if first is not None and first >= question.end:
             first = None
         candles: list[Candle] = []
         until = question.end if first is None else first - first % MINUTE
-        if until > question.start and rule.when.needs() != SPREAD:
+        if until > question.start and not features(rule) & QUOTES:
             candles = await self._past.candles(market.id, _up(question.start), until)
         return _Share(market, question.start, question.end, candles, first)
 
@@ -138,13 +137,13 @@ class Replay:
         """All markets together, in the order."""
         feeder = Feeder(self._engine, [share.market for share in shares], active)
         size = max(500, _BATCHES // max(1, len(shares)))
-        feature = active.rule.when.needs()
+        read = features(active.rule)
         streams: list[AsyncIterator[Sequence[Input]]] = []
         for number, share in enumerate(shares):
             streams.append(self._trades(share, size, told.part(number, len(shares))))
-            if feature == SPREAD:
+            if read & QUOTES:
                 streams.append(self._quotes(share, size))
-            if feature in (OVER, UNDER, OUTSIDE):
+            if read & BANDS:
                 streams.append(self._forecasts(share))
         if len(streams) == 1:
             async for batch in self._trades(shares[0], size, told.part(0, 1)):
@@ -217,7 +216,7 @@ def _stretches(share: _Share, rule: Rule) -> list[Stretch]:
     if share.candles:
         found.append(Stretch(share.market.key, Resolution.CANDLE, share.start, traded))
     if share.first is not None:
-        finest = Resolution.QUOTE if rule.when.needs() == SPREAD else Resolution.TICK
+        finest = Resolution.QUOTE if features(rule) & QUOTES else Resolution.TICK
         found.append(Stretch(share.market.key, finest, traded, share.end))
     return found
 

@@ -50,6 +50,41 @@ def _spread(evidence: Evidence) -> str:
     return f"spread {value}%" if value else "wide spread"
 
 
+def _divergence(evidence: Evidence) -> str:
+    """`venues 0.62% apart`."""
+    value = rough(evidence.get("value"), digits=3)
+    return f"venues {value}% apart" if value else "venues far apart"
+
+
+def _stale(evidence: Evidence) -> str:
+    """`no trade for 5 min`."""
+    after = evidence.get("after")
+    return f"no trade for {span_text(after)}" if is_number(after) else "no trades"
+
+
+def _rsi(evidence: Evidence) -> str:
+    """`RSI above 70`."""
+    return f"RSI {evidence.get('direction', 'at')} {rough(evidence.get('threshold'), digits=3) or 'its level'}"
+
+
+def _bollinger(evidence: Evidence) -> str:
+    """`outside its Bollinger band`."""
+    side = {"upper": "above", "lower": "below"}.get(str(evidence.get("side")), "outside")
+    return f"{side} its Bollinger band"
+
+
+def _turned(name: str) -> Callable[[Evidence], str]:
+    """`moving averages crossed up`."""
+    return lambda evidence: f"{name} crossed {evidence.get('direction', '')}".strip()
+
+
+def _members(evidence: Evidence) -> str:
+    """`conditions met (above, spread)`."""
+    members = evidence.get("of")
+    names = [str(one.get("type")) for one in members if isinstance(one, Mapping)] if isinstance(members, list) else []
+    return f"conditions met ({', '.join(names)})" if names else "conditions met"
+
+
 def _of_window(evidence: Evidence) -> str:
     window = evidence.get("window")
     return f" of {span_text(window)}" if is_number(window) else ""
@@ -79,11 +114,21 @@ def _drift(evidence: Evidence) -> str:
 
 
 PHRASES: Mapping[str, Callable[[Evidence], str]] = {
+    "and": _members,
     "band": _band,
+    "bollinger": _bollinger,
     "channel": _channel,
+    "divergence": _divergence,
     "drift": _drift,
     "extreme": _extreme,
+    "macd": _turned("MACD lines"),
+    "moving_average": _turned("moving averages"),
+    "not": _members,
+    "or": _members,
+    "rsi": _rsi,
     "spread": _spread,
+    "stale": _stale,
+    "then": _members,
     "trailing": _trailing,
     "volatility": _spike("volatility"),
     "volume": _spike("volume"),

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Mapping
 from operator import attrgetter
 
+import msgspec
+
 from pricewatch.domain.features import Features
 from pricewatch.domain.market import Flag, Market, Quote, Trade
 from pricewatch.domain.model import BarScore, Drift, Forecast, Snapshot
 from pricewatch.domain.rule import RuleCommand, RuleState
 from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.engine.bars import Bar
+from pricewatch.engine.closing import Closing
 from pricewatch.engine.evidence import Cause
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.judge import Judge
@@ -21,8 +24,10 @@ from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.roster import Roster
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
+from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule, Alarm, Rest, Transition
 from pricewatch.engine.timers import Agenda
+from pricewatch.engine.times import Times
 from pricewatch.models.bands.band import Band
 from pricewatch.models.ensemble import Ensemble, version
 from pricewatch.models.registry import ONLINE
@@ -53,9 +58,10 @@ class Engine:
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._due: Agenda[Instance | Bar | Alarm | Silence] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Instance | Bar | Alarm | Silence | Closing] = Agenda(attrgetter("due_seen"))
         self._roster = Roster(self._markets, self._due, self._note)
         self._judge = Judge(self._due, self._note, self._grace, self._model)
+        self._times = Times(self._due, self._judge, self._grace, self._close)
 
     # Rules and markets
 
@@ -80,9 +86,9 @@ class Engine:
         """Evaluate this version from the first trade after `effective_seen` on.
 
         An older version of the same rule goes with its state, unless both make the same signals of the same trades:
-        then the state stays, and its rows are written anew. `states` are those stored for this very version, by
-        market, and `parts` what their groups remember; markets must have been added before. `command` is the newest
-        one taken up, for a restart.
+        then the state stays, and its rows are written anew; so it does where the same version watches other symbols.
+        `states` are those stored for this very version, by market, and `parts` what their groups remember; markets
+        must have been added before. `command` is the newest one taken up, for a restart.
         """
         self._roster.arm(rule, states or {}, parts or {}, command)
 
@@ -114,11 +120,10 @@ class Engine:
             return
         at, price = trade.at, trade.price
         if at < market.at:
-            if market.at - at <= self._grace:
-                self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
+            self._out_of_order(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
             return
-        if at >= market.due_at:
-            self._settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
+        if at >= market.due_at or market.span is not None:
+            self._times.settle(market, trade, seen, evaluate=evaluate, late=late, replay=replay)
         market.at = at
         market.seen = seen
         score = self._learn(market, trade, seen)
@@ -130,7 +135,9 @@ class Engine:
         else:
             market.park(seen)
             market.sample(trade, score)
-            self._time_silences(market)
+            self._times.set(market)
+        if market.span is not None:
+            self._judge_span(market.span, trade, seen, evaluate=evaluate, late=late, replay=replay)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """The next quote in the order: time passes, and rules on quotes are judged once the market has traded.
@@ -147,7 +154,7 @@ class Engine:
         if touched:
             at = max(market.at, quote.at)
             cause = Cause(f"quote:{seen}", at, seen, quote.received, market.price.x, sample=True)
-            self._judge.all(market, touched, cause)
+            self._judge.whole(market, touched, cause)
 
     def advance(self, seen: int) -> None:
         """Nothing else happened up to `seen`: timers and minutes due by then are settled at their own place."""
@@ -159,13 +166,15 @@ class Engine:
             if isinstance(due, Alarm):
                 self._roster.ring(due, place)
                 continue
-            market = self._markets[due.market]
+            market = self._roster.home(due.market)
             if isinstance(due, Bar):
                 self._close(due, place)
             elif isinstance(due, Silence):
-                self._fall_silent(market, due, place, by_order=True, judge=judge)
+                self._times.fall_silent(market, due, place, by_order=True, judge=judge)
             elif market.held:
                 market.waiting.append(due)
+            elif isinstance(due, Closing):
+                self._times.end_bars(market, due, place, judge=judge)
             elif not math.isnan(market.price.x):  # else it waits for the first trade
                 self._judge.fire(market, due, market.price.x, place)
 
@@ -192,7 +201,7 @@ class Engine:
     def rest(self, market_id: int) -> Rest | None:
         """Between which prices, and before when, no trade changes a rule; None while one must see the next trade."""
         market = self._markets[market_id]
-        if market.fresh or len(market.indexes) > 1:
+        if market.fresh or len(market.indexes) > 1 or market.span is not None:
             return None
         price = market.price
         if any(not isinstance(one, Instance) or one.standing.alarms for one in price.members):
@@ -228,7 +237,8 @@ class Engine:
 
         Begin with the last trade before that span, and not later than the oldest snapshot's `seen`.
         """
-        features = {feature for market in self._markets.values() for feature in market.indexes}
+        followed = (*self._markets.values(), *self._roster.spans)
+        features = {feature for market in followed for feature in market.indexes}
         spans = [feature.reach for feature in features if feature.name != SILENCE]  # of that the last trade is enough
         return max([2 * MINUTE, *spans]) + self._grace
 
@@ -266,17 +276,36 @@ class Engine:
         self, market: MarketState, trade: Trade, seen: int, score: float, *, late: bool, replay: bool
     ) -> None:
         touched = market.sample(trade, score)
-        if market.silences:
-            self._time_silences(market)
+        if market.silences or market.closings:
+            self._times.set(market)
         if seen > market.arm_seen:
             touched.extend(market.take_fresh(seen))
         if touched:
             self._judge.all(market, touched, _cause(trade, trade.at, seen, late=late, replay=replay))
 
+    def _judge_span(
+        self, span: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
+    ) -> None:
+        if not evaluate:
+            span.park(seen)
+        touched = span.numbers() if isinstance(span, Span) else []
+        if span.silences or span.closings:
+            self._times.set(span)
+        if not evaluate:
+            return
+        if seen > span.arm_seen:
+            touched.extend(span.take_fresh(seen))
+        if touched:
+            cause = _cause(trade, span.at, seen, late=late, replay=replay)
+            venue = self._markets[trade.market].market.venue
+            self._judge.all(span, touched, msgspec.structs.replace(cause, text=f"trade:{venue}:{trade.key}"))
+
     def _out_of_order(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
     ) -> None:
         """Within the grace: into its bar, and judged by level conditions at the market's time."""
+        if market.at - trade.at > self._grace:
+            return
         market.seen = seen
         market.late(trade)
         if seen > market.model_seen:
@@ -288,7 +317,7 @@ class Engine:
         touched: list[Sleeper] = []
         market.price.glance(trade.price, touched)
         touched.extend(market.take_armed(market.price, suspect=False))
-        self._judge.all(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.whole(market, touched, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _suspect(
         self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
@@ -304,55 +333,12 @@ class Engine:
                 wanted.append(instance)
             else:
                 market.price.place(instance)
-        self._judge.all(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
+        self._judge.whole(market, wanted, _cause(trade, market.at, seen, late=late, replay=replay))
 
     def _note(self, transition: Transition) -> None:
         self.transitions.append(transition)
 
     # Timers and minutes
-
-    def _time_silences(self, market: MarketState) -> None:
-        for silence in market.silences:
-            if not silence.due_at:
-                silence.put_off(market.at, market.seen, self._grace)
-                self._set_silence(market, silence)
-
-    def _set_silence(self, market: MarketState, silence: Silence) -> None:
-        market.timers.add(silence.due_at, b"", silence)
-        self._due.add(silence.due_seen, b"", silence)
-        market.due_at = min(market.due_at, silence.due_at)
-
-    def _fall_silent(
-        self, market: MarketState, silence: Silence, place: int, *, by_order: bool, judge: bool, late: bool = False
-    ) -> None:
-        """Unless trades have come meanwhile: then it is put off."""
-        due = silence.due_at
-        still = market.at + silence.span <= due
-        if not still or (by_order and market.seen + silence.span + self._grace > silence.due_seen):
-            silence.put_off(market.at, market.seen, self._grace)
-            self._set_silence(market, silence)
-            return
-        silence.due_at = silence.due_seen = 0
-        touched = market.fall_silent(silence.index)
-        if judge and touched:
-            cause = Cause(f"timer:{due}", due, place, place, market.price.x, sample=True, late=late)
-            self._judge.all(market, touched, cause)
-
-    def _settle(
-        self, market: MarketState, trade: Trade, seen: int, *, evaluate: bool, late: bool, replay: bool
-    ) -> None:
-        """Everything due at the trade's event time, before the trade itself."""
-        price = trade.price if math.isnan(market.price.x) else market.price.x
-        late = late or bool(trade.flags & _LATE)
-        while (due := market.timers.pop(trade.at)) is not None:
-            if isinstance(due, Silence):
-                self._fall_silent(market, due, seen, by_order=False, judge=evaluate, late=late)
-            else:
-                self._judge.fire(market, due, price, seen, late=late, replay=replay)
-        if market.older is not None and trade.at >= market.older.end + self._grace:
-            self._close(market.older, seen)
-            market.older = None
-        market.note_due(self._grace)
 
     def _open_bar(self, market: MarketState, trade: Trade, seen: int) -> Bar:
         start = trade.at - trade.at % MINUTE

@@ -14,6 +14,7 @@ from pricewatch.domain.time import SECOND
 from pricewatch.engine.group import GroupIndex
 from pricewatch.engine.index import Instance, LevelIndex
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule
 from pricewatch.models.bars import NAME
 from pricewatch.rules.base import PRICES, SCORE
@@ -49,9 +50,10 @@ def signal(
     active, market = instance.active, state.market
     rule = active.rule
     policy = rule.policy
+    scope = market.symbol if isinstance(state, Span) else market.key
     told = direction is not Direction.CLEARED or policy.mail_on_clear
     return Signal(
-        id=signal_id(active.id, active.version, market.key, cause.text, direction),
+        id=signal_id(active.id, active.version, scope, cause.text, direction),
         account_id=active.account_id,
         rule_id=active.id,
         rule_version=active.version,
@@ -59,9 +61,9 @@ def signal(
         kind=rule.when.kind,
         severity=policy.severity,
         direction=direction,
-        scope=market.key,
+        scope=scope,
         market=market.id,
-        venue=market.venue,
+        venue=state.venues() if isinstance(state, Span) else market.venue,
         symbol=market.symbol,
         cause=cause.text,
         at=cause.at,
@@ -130,14 +132,17 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
         if not math.isnan(number) and (cause.sample or name == "value"):
             facts[name] = decimal_text(number) if index.feature in PRICES else number
     facts.update(instance.active.rule.when.evidence())
-    facts.update(_details(state, index, cause.at))
+    facts.update(_details(state, instance, cause.at))
     if index.feature == SCORE:
         _score(facts, state)
     return facts
 
 
-def _details(state: MarketState, index: LevelIndex, at: int) -> dict[str, Any]:
+def _details(state: MarketState, instance: Instance, at: int) -> dict[str, Any]:
     """What belongs to the number read."""
+    index = instance.index
+    if isinstance(state, Span):
+        return state.facts(instance)
     if isinstance(index, GroupIndex):
         return {"of": [probe.facts() for probe in index.probes]}
     if index in state.quoted and state.quote is not None:

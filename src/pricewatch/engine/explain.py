@@ -209,8 +209,9 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
 def _verdict(signal: Signal, facts: Facts) -> list[Check]:
     """Whether the rule had to fire, or to clear, at that number."""
     judge, stored = _VERDICTS.get(signal.kind), facts.get("value")
-    if judge is None or stored is None:
-        return []
+    told = signal.direction in {Direction.FIRED, Direction.CLEARED}
+    if judge is None or stored is None or not told or facts["feature"] == "votes":
+        return []  # the rule's own life, or venues that agree: the number is not the condition's
     fired = signal.direction is Direction.FIRED
     timed = signal.cause.startswith("timer:")
     prior = facts.get("prior")

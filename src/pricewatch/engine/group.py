@@ -34,6 +34,11 @@ class GroupIndex(LevelIndex):
         """What is stored of the members."""
         return dump(self.memory)
 
+    @property
+    def stored(self) -> bytes:
+        """What the rule's row has."""
+        return self.parts
+
     def recall(self) -> None:
         """The truth by what is remembered: nothing begins with that."""
         self.x = self.now = _number(self.when.judge(self.memory, 0))
@@ -53,8 +58,10 @@ class Probe(Sleeper):
 
     __slots__ = ("condition", "place", "root", "rule")
 
-    def __init__(self, rule: Instance, root: GroupIndex, place: int, condition: Condition, index: LevelIndex) -> None:
-        super().__init__(rule.key, rule.market, index)
+    def __init__(
+        self, rule: Instance, root: GroupIndex, place: int, condition: Condition, index: LevelIndex, market: int
+    ) -> None:
+        super().__init__(rule.key, market, index)
         self.rule = rule
         self.root = root
         self.place = place
@@ -112,24 +119,24 @@ def ask(touched: Iterable[Sleeper], at: int, seen: int, note: Callable[[Transiti
     What groups remember is noted whenever it changes.
     """
     rules: list[Sleeper] = []
-    changed: dict[Instance, GroupIndex] = {}
+    changed: dict[GroupIndex, Instance] = {}
     for one in touched:
         if not isinstance(one, Probe):
             rules.append(one)
             continue
         if one.look():
-            changed[one.rule] = one.root
+            changed[one.root] = one.rule
         one.index.place(one)
-    for rule, root in sorted(changed.items(), key=_key):
+    for root, rule in sorted(changed.items(), key=_key):
         root.look(at, rules)
         active = rule.active
-        row = StateRow(active.id, active.version, rule.market, rule.state, seen, root.parts)
+        row = StateRow(active.id, active.version, rule.market, rule.state, seen, root.stored)
         note(Transition(row, None))
     return rules
 
 
-def _key(item: tuple[Instance, GroupIndex]) -> bytes:
-    return item[0].key
+def _key(item: tuple[GroupIndex, Instance]) -> bytes:
+    return item[1].key
 
 
 def _number(truth: Truth) -> float:

@@ -44,6 +44,11 @@ class Sleeper:
         """Whether it has seen a sample."""
 
     @property
+    def every(self) -> int:
+        """The span of the bars at whose ends alone it looks; 0 for at every trade."""
+        return self.standing.active.rule.policy.every
+
+    @property
     def is_pending(self) -> bool:
         """Whether it must know when its number becomes unknown."""
         return False
@@ -118,8 +123,9 @@ class Instance(Sleeper):
         return self.active.rule.when.triggers(self.state.phase, x)
 
     def relive(self) -> None:
-        """It is armed."""
-        self.state = armed(self.state)
+        """It is armed, unless its market may have come onto the rule's list since."""
+        if self.active.rule.watchlist is None:
+            self.state = armed(self.state)
 
     def void(self) -> None:
         """Its timer is void, too."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from pricewatch.domain.rule import Phase, RuleState, StateRow
 from pricewatch.domain.signal import Direction
 from pricewatch.engine.evidence import Cause, signal
@@ -13,6 +15,7 @@ from pricewatch.engine.group import ask
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.silence import Absence
+from pricewatch.engine.span import Span
 from pricewatch.engine.state import Transition
 from pricewatch.engine.timers import Agenda
 from pricewatch.rules.lifecycle import Moment, Verdict, expire, fall_silent, step
@@ -33,16 +36,21 @@ class Judge:
 
     def all(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
         """Ask everything touched by one input, in order of the rules' ids."""
-        if market.roots:
+        if market.roots or market.span is not None:
             touched = ask(touched, cause.at, cause.seen, self._note)
         if len(touched) > 1:
             touched.sort(key=_KEY)
         now = Moment(cause.at, cause.seen, self._grace)
         for one in touched:
-            if isinstance(one, Instance):
-                self._one(market, one, now, cause)
-            elif isinstance(one, Absence):
-                self._absence(market, one, now, cause)
+            ask_one = self._absence if isinstance(one, Absence) else self._one
+            ask_one(market, one, now, cause)  # type: ignore[arg-type]  # members have been asked: rules are left
+
+    def whole(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
+        """Judge a market's rules, and those of its symbol if a venue has changed its mind by that."""
+        self.all(market, touched, cause)
+        span = market.span
+        if isinstance(span, Span) and span.dirty and (asked := span.recount()):
+            self.all(span, asked, msgspec.structs.replace(cause, at=max(span.at, cause.at)))
 
     def _one(self, market: MarketState, instance: Instance, now: Moment, cause: Cause) -> None:
         before, index, when = instance.state, instance.index, instance.active.rule.when
@@ -70,15 +78,18 @@ class Judge:
             if after is not rule.state:
                 self._change(market, rule, after, direction, cause)
                 rule.index.place(rule)
+                if rule in market.roots and after.phase is Phase.IDLE:
+                    market.add_fresh(rule)  # its members may go on unchanged, and so hold at the next trade
         absence.index.place(absence)
 
     def _change(
         self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
     ) -> None:
         before, instance.state = instance.state, after
-        if direction is None and not before.armed and after.phase is Phase.IDLE:
-            return
         active = instance.active
+        listed = active.rule.watchlist is not None  # which markets were on its list is known by their rows
+        if direction is None and not before.armed and after.phase is Phase.IDLE and not listed:
+            return
         row = StateRow(active.id, active.version, instance.market, after, cause.seen, instance.index.parts)
         told = None if direction is None else signal(market, instance, before, direction, cause, self._model)
         self._note(Transition(row, told))

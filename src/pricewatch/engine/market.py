@@ -7,30 +7,34 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+import msgspec
+
 from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Trade
 from pricewatch.domain.model import Snapshot
 from pricewatch.domain.time import SECOND
 from pricewatch.engine import bars
 from pricewatch.engine.bars import Bar
-from pricewatch.engine.gauges.base import DECIMALS, Followed
-from pricewatch.engine.gauges.registry import GAUGES
+from pricewatch.engine.closing import Closing
+from pricewatch.engine.gauges.base import DECIMALS
 from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.minutes import Minutes
-from pricewatch.engine.series import Series, Window
-from pricewatch.engine.silence import SILENCE, Absence, Silence
+from pricewatch.engine.numbers import Numbers
+from pricewatch.engine.silence import Absence, Silence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.bars import SCHEMAS
 from pricewatch.models.ensemble import Ensemble
-from pricewatch.rules.base import ASK, BID, MID, OUTSIDE, OVER, PRICE, QUOTED, SCORE, SPREAD, UNDER, Feature
+from pricewatch.rules.base import ASK, BID, MID, OVER, SPREAD, UNDER, Feature
 from pricewatch.rules.minutes import is_of_minutes
 
 NAN = math.nan
 DUE_AT = attrgetter("due_at")
 BARS = "bars"
 """The name under which open bars are saved beside the models."""
+INDICATORS = "indicators"
+"""The name under which indicators are saved."""
 INSIDE = -1.0
 """The middle half of a band: as far inside as can be."""
 
@@ -53,33 +57,20 @@ _QUOTED: Mapping[Feature, Callable[[Quote], float]] = {
 }
 
 
-class MarketState:
+class MarketState(Numbers):
     """Numbers, windows, models, bars and sleeping rules of one market."""
 
     __slots__ = (
-        "absences", "arm_seen", "at", "band", "bands", "bar", "due_at", "ensemble", "fresh", "gauges", "held",
-        "indexes", "market", "minutes", "model_seen", "older", "price", "quote", "quoted", "roots", "score", "seen",
-        "series", "silences", "timers", "unarmed_seen", "unquoted", "waiting",
+        "absences", "arm_seen", "at", "band", "bar", "due_at", "ensemble", "fresh", "held", "market", "minutes",
+        "older", "roots", "seen", "span", "timers", "unarmed_seen", "unclosed", "unquoted", "waiting",
     )  # fmt: skip
 
     def __init__(self, market: Market, ensemble: Ensemble | None, minutes: Minutes | None = None) -> None:
+        super().__init__(market.id)
         self.market = market
         self.at = 0
         """Event time of the last in-order trade."""
         self.seen = 0
-        self.model_seen = 0
-        """Models and bars already contain every trade up to here."""
-        self.price = LevelIndex(PRICE)
-        self.score: LevelIndex | None = None
-        self.quoted: list[LevelIndex] = []
-        """What quotes move."""
-        self.bands: list[LevelIndex] = []
-        self.indexes: dict[Feature, LevelIndex] = {PRICE: self.price}
-        """What is read by some rule, besides the price, which always is."""
-        self.series = Series()
-        self.gauges: list[Followed] = []
-        self.quote: Quote | None = None
-        """The last one, while some rule reads quotes."""
         self.band: Band | None = None
         self.ensemble = ensemble
         self.minutes = minutes
@@ -90,7 +81,10 @@ class MarketState:
         """Rules to be judged at the next in-order trade in any case, in order of arming."""
         self.unquoted: dict[Sleeper, None] = {}
         """Rules on quotes to be judged at the next quote in any case."""
-        self.silences: list[Silence] = []
+        self.unclosed: dict[Sleeper, None] = {}
+        """Rules to be judged at the next end of their bars in any case."""
+        self.span: MarketState | None = None
+        """Its symbol on all venues, while some rule looks at that."""
         self.absences: dict[Instance, Absence] = {}
         """Rules to which silence means something by their policy."""
         self.roots: set[Instance] = set()
@@ -99,71 +93,25 @@ class MarketState:
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
         """The same among those that have not seen a trade yet."""
-        self.timers: Agenda[Instance | Silence] = Agenda(DUE_AT)
+        self.timers: Agenda[Instance | Silence | Closing] = Agenda(DUE_AT)
         self.held = False
         """Blind: timers come due by trades only."""
-        self.waiting: list[Instance] = []
+        self.waiting: list[Instance | Closing] = []
         """Whose timer came due in the order while the market was held."""
         self.due_at = NEVER
         """Event time of the next timer, or of the older bar's end with grace."""
 
-    def index(self, feature: Feature, after: int) -> LevelIndex:
-        """The index of a number, made when the first rule reads it; `after` is that rule's `effective_seen`."""
-        found = self.indexes.get(feature)
-        if found is None:
-            found = self.indexes[feature] = LevelIndex(feature)
-            if feature == SCORE:
-                self.score = found
-            elif feature in QUOTED:
-                self.quoted.append(found)
-            elif feature.name == SILENCE:
-                self.silences.append(Silence(found, self.market.id))
-            elif feature in (OVER, UNDER, OUTSIDE) or is_of_minutes(feature):
-                self.bands.append(found)
-            elif feature.name in GAUGES:
-                self.gauges.append(Followed(GAUGES[feature.name](feature), found, after))
-            else:
-                self.series.windows.append(Window(found))
-        elif (followed := self.gauge(found)) is not None:
-            followed.after = min(followed.after, after)
-        return found
-
-    def gauge(self, index: LevelIndex) -> Followed | None:
-        """What measures the number of `index`; None where it is no gauge's."""
-        return next((followed for followed in self.gauges if followed.index is index), None)
-
-    def release(self, index: LevelIndex) -> None:
-        """Nobody reads this number any more: it costs nothing from now on."""
-        if index is self.price:
-            return
-        del self.indexes[index.feature]
-        if index is self.score:
-            self.score = None
-        elif index in self.quoted:
-            self.quoted.remove(index)
-            self.quote = self.quote if self.quoted else None
-        elif (silence := self.silence(index)) is not None:
-            silence.due_at = silence.due_seen = 0
-            self.silences.remove(silence)
-        elif index in self.bands:
-            self.bands.remove(index)
-        elif (followed := self.gauge(index)) is not None:
-            self.gauges.remove(followed)
-        else:
-            windows = [window for window in self.series.windows if window.index is not index]
-            if not windows:
-                self.series = Series()
-            self.series.windows = windows
-
     def add_fresh(self, instance: Sleeper) -> None:
         """To be judged at the first trade (or quote) after the rule's `effective_seen`."""
         after = instance.standing.after
-        if instance.index in self.quoted:
+        if instance.every:
+            self.unclosed[instance] = None
+        elif instance.index in self.quoted:
             self.unquoted[instance] = None
         else:
             self.fresh[instance] = None
             self.arm_seen = min(self.arm_seen, after)
-        if isinstance(instance, Instance) and not instance.is_armed:
+        if not instance.every and isinstance(instance, Instance) and not instance.is_armed:
             self.unarmed_seen = min(self.unarmed_seen, after)
 
     def take_fresh(self, seen: int) -> list[Sleeper]:
@@ -178,6 +126,7 @@ class MarketState:
         """It is nobody's business any more whether this rule has been judged."""
         self.fresh.pop(instance, None)
         self.unquoted.pop(instance, None)
+        self.unclosed.pop(instance, None)
 
     def take_unquoted(self, seen: int) -> list[Sleeper]:
         """The fresh rules to be judged by a quote at `seen`."""
@@ -185,6 +134,22 @@ class MarketState:
         for instance in taken:
             del self.unquoted[instance]
         return taken
+
+    def close(self, closing: Closing, seen: int) -> list[Sleeper]:
+        """Bars end at the place `seen`; the rules that concerns, in no order."""
+        touched: list[Sleeper] = []
+        closing.close(touched, seen)
+        taken = [i for i in self.unclosed if i.every == closing.span and (i.is_armed or i.standing.after < seen)]
+        for instance in taken:
+            del self.unclosed[instance]
+        return [*touched, *taken]
+
+    def park_closed(self, closing: Closing, seen: int) -> None:
+        """The same in history: nobody is judged, who is new is armed by it."""
+        closing.close([], seen)
+        for i in self.unclosed:
+            if i.every == closing.span and isinstance(i, Instance) and i.standing.after < seen:
+                i.relive()
 
     def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:
         """The fresh rules on `index` or groups that have seen a trade (and count suspects): a restart woke them."""
@@ -202,12 +167,14 @@ class MarketState:
     def park(self, seen: int) -> None:
         """History moves numbers without judging: who sleeps must be asked afterwards, who is new is armed by it."""
         asleep = sum(len(index.members) for index in self.indexes.values()) + len(self.roots)
-        if len(self.fresh) + len(self.unquoted) < asleep:
-            self.fresh.update(dict.fromkeys(self.roots))
+        if len(self.fresh) + len(self.unquoted) + len(self.unclosed) < asleep:
+            for root in self.roots:
+                (self.unclosed if root.every else self.fresh)[root] = None
             for index in self.indexes.values():
                 index.empty()
-                asked = self.unquoted if index in self.quoted else self.fresh
-                asked.update(dict.fromkeys(index.members))
+                for member in index.members:
+                    asked = self.unquoted if index in self.quoted else self.fresh
+                    (self.unclosed if member.every else asked)[member] = None
             self.arm_seen = -1
         if seen > self.unarmed_seen:
             unarmed = [
@@ -246,10 +213,6 @@ class MarketState:
             index.sample(_QUOTED[index.feature](quote), touched)
         return touched
 
-    def silence(self, index: LevelIndex) -> Silence | None:
-        """What times the silence `index` is about; None where it is no silence's."""
-        return next((silence for silence in self.silences if silence.index is index), None)
-
     def fall_silent(self, index: LevelIndex) -> list[Sleeper]:
         """Nothing was traded for as long as `index` is about; the rules it concerns, in no order."""
         touched: list[Sleeper] = []
@@ -263,8 +226,8 @@ class MarketState:
             if self.seen > followed.after:
                 followed.gauge.late(trade.at, trade.price, trade.size)
 
-    def set_timer(self, instance: Instance, due: Agenda[Any]) -> None:
-        """Note when a pending rule fires, by the market's time and, in `due`, by the order."""
+    def set_timer(self, instance: Instance | Silence | Closing, due: Agenda[Any]) -> None:
+        """Note when something is due, by the market's time and, in `due`, by the order."""
         self.timers.add(instance.due_at, instance.key, instance)
         due.add(instance.due_seen, instance.key, instance)
         self.due_at = min(self.due_at, instance.due_at)
@@ -285,10 +248,17 @@ class MarketState:
         number = self.market.id
         saved = [] if self.ensemble is None else self.ensemble.snapshots(number, self.seen)
         saved += [] if self.minutes is None else self.minutes.snapshots(self.seen)
+        if found := self.indicators():
+            saved.append(Snapshot(number, INDICATORS, 1, self.seen, msgspec.msgpack.encode(found)))
         return [*saved, Snapshot(number, BARS, bars.SCHEMA, self.seen, bars.pack(self.open_bars()))]
 
     def restore(self, snapshot: Snapshot) -> bool:
         """Take models or bars up; False when they are not usable."""
+        if snapshot.model == INDICATORS:
+            if snapshot.schema != 1:
+                return False
+            self.saved = (snapshot.seen, msgspec.msgpack.decode(snapshot.payload, type=dict[str, list[object]]))
+            return False  # it counts only beside the others of the same place
         if snapshot.model == BARS:
             usable = snapshot.schema == bars.SCHEMA and self._restore_bars(snapshot.payload)
         elif snapshot.model in SCHEMAS:

@@ -8,15 +8,13 @@ from typing import Any
 
 from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
 from pricewatch.domain.signal import Direction
+from pricewatch.engine.binding import Binder, forget_parts
 from pricewatch.engine.evidence import notice
-from pricewatch.engine.group import GroupIndex, Probe
-from pricewatch.engine.index import Instance, Sleeper
+from pricewatch.engine.index import Instance
 from pricewatch.engine.market import MarketState
-from pricewatch.engine.silence import SILENCE, Absence
+from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule, Alarm, Standing, Transition
 from pricewatch.engine.timers import Agenda
-from pricewatch.rules.base import Feature
-from pricewatch.rules.composite import Composite
 from pricewatch.rules.lifecycle import ARMED, NEW, rest
 
 WHOLE = 0
@@ -29,22 +27,20 @@ class Roster:
     def __init__(
         self, markets: Mapping[int, MarketState], due: Agenda[Any], note: Callable[[Transition], None]
     ) -> None:
-        self._markets = markets
+        self._binder = Binder(markets, due)
         self._due = due
         self._note = note
-        self._by_symbol: dict[str, list[MarketState]] = {}
         self._rules: dict[uuid.UUID, tuple[Standing, tuple[Instance, ...]]] = {}
         self._watchers: dict[str | None, dict[uuid.UUID, ActiveRule]] = {}
 
     def add_market(self, state: MarketState) -> None:
         """Bind the rules that match a market; it is among the markets already."""
         market = state.market
-        self._by_symbol.setdefault(market.symbol, []).append(state)
+        self._binder.add_market(state)
         for symbol in (None, market.symbol):
             for active in self._watchers.get(symbol, {}).values():
                 if active.rule.matches(market):
-                    standing, instances = self._rules[active.id]
-                    self._rules[active.id] = (standing, (*instances, self._bind(standing, state, NEW, b"")))
+                    self._extend(active, state)
 
     def arm(
         self,
@@ -56,7 +52,7 @@ class Roster:
         """As `Engine.arm` says."""
         old, instances = self._forget(rule.id)
         standing = Standing(rule, rule.effective_seen)
-        if old is not None and old.active.rule.judges_as(rule.rule):
+        if old is not None and (old.active.version == rule.version or old.active.rule.judges_as(rule.rule)):
             parts = {instance.market: instance.index.parts for instance in instances}
             states = self._carried(old, standing, instances)
         elif old is not None:
@@ -65,19 +61,27 @@ class Roster:
         symbols = rule.rule.symbols
         for symbol in symbols or (None,):
             self._watchers.setdefault(symbol, {})[rule.id] = rule
-        followed = [state for state in self._followed(symbols) if rule.rule.matches(state.market)]
         self._rules[rule.id] = (
             standing,
             tuple(
-                self._bind(standing, state, states.get(state.market.id, NEW), parts.get(state.market.id, b""))
-                for state in followed
+                self._binder.bind(standing, home, states.get(home.market.id, NEW), parts.get(home.market.id, b""))
+                for home in self._binder.homes(rule.rule)
             ),
         )
-        self._unbind(instances)  # after the new ones came: what both versions read goes on being followed
+        self._binder.unbind(instances)  # after the new ones came: what both versions read goes on being followed
+
+    def home(self, number: int) -> MarketState:
+        """The market, or the symbol as a whole, of that number."""
+        return self._binder.home(number)
+
+    @property
+    def spans(self) -> Iterable[Span]:
+        """Symbols some rule looks at as a whole."""
+        return self._binder.spans
 
     def disarm(self, rule_id: uuid.UUID) -> None:
         """Forget a rule; unknown ones are fine."""
-        self._unbind(self._forget(rule_id)[1])
+        self._binder.unbind(self._forget(rule_id)[1])
 
     def command(self, command: RuleCommand, seen: int) -> None:
         """Obey from here on. An expired rule stays so; to resume a rule that runs wakes it where it was paused."""
@@ -111,42 +115,16 @@ class Roster:
             self._rest(instances, place)
             self._tell(standing, RuleState(phase=Phase.EXPIRED), Direction.EXPIRED, alarm, place)
 
-    # Binding
+    # Versions
 
-    def _followed(self, symbols: tuple[str, ...] | None) -> Iterable[MarketState]:
-        if symbols is None:
-            return self._markets.values()
-        return [state for symbol in symbols for state in self._by_symbol.get(symbol, ())]
-
-    def _bind(self, standing: Standing, market: MarketState, state: RuleState, parts: bytes) -> Instance:
-        active = standing.active
-        when, after = active.rule.when, active.effective_seen
-        group = GroupIndex(when, parts) if isinstance(when, Composite) else None
-        index = market.index(when.needs(), after) if group is None else group
-        instance = Instance(standing, active.id.bytes, market.market.id, index, state)
-        policy = active.rule.policy
-        if policy.silence:
-            market.absences[instance] = Absence(instance, market.index(Feature(SILENCE, policy.silence), after))
-        if group is not None:
-            market.roots.add(instance)
-            group.probes = tuple(
-                Probe(instance, group, place, leaf, market.index(leaf.needs(), after))
-                for place, leaf in enumerate(group.when.leaves())
-            )
-        if standing.hold is not None:
-            instance.state = rest(state)
-            _forget_parts(instance)
-        for sleeper in sleepers(instance, market):
-            sleeper.index.members.add(sleeper)
-            if standing.hold is None:
-                market.add_fresh(sleeper)
-            else:
-                sleeper.index.place(sleeper)
-        if standing.hold is not None:
-            return instance
-        if state.phase is Phase.PENDING:
-            market.set_timer(instance, self._due)
-        return instance
+    def _extend(self, active: ActiveRule, state: MarketState) -> None:
+        standing, instances = self._rules[active.id]
+        home = self._binder.span(state) if active.rule.spans else state
+        for instance in instances:
+            if instance.market == home.market.id:
+                self._binder.join(instance, state)
+                return
+        self._rules[active.id] = (standing, (*instances, self._binder.bind(standing, home, NEW, b"")))
 
     def _forget(self, rule_id: uuid.UUID) -> tuple[Standing | None, tuple[Instance, ...]]:
         found = self._rules.pop(rule_id, None)
@@ -158,18 +136,6 @@ class Roster:
         for symbol in standing.active.rule.symbols or (None,):
             del self._watchers[symbol][rule_id]
         return standing, instances
-
-    def _unbind(self, instances: Iterable[Instance]) -> None:
-        for instance in instances:
-            market = self._markets[instance.market]
-            asleep = sleepers(instance, market)
-            market.roots.discard(instance)
-            market.absences.pop(instance, None)
-            for sleeper in asleep:
-                market.forget(sleeper)
-                sleeper.index.drop(sleeper)
-                if not sleeper.index.members and not isinstance(sleeper.index, GroupIndex):
-                    market.release(sleeper.index)
 
     # The life of a rule
 
@@ -217,22 +183,20 @@ class Roster:
         for instance in instances:
             if held is not None or instance.state.phase is Phase.PAUSED:
                 self._set(instance, rest(instance.state), seen)
-                market = self._markets[instance.market]
-                for sleeper in sleepers(instance, market):
-                    market.add_fresh(sleeper)
+                for sleeper in self._binder.sleepers(instance):
+                    self._binder.home(sleeper.market).add_fresh(sleeper)
 
     def _rest(self, instances: Iterable[Instance], seen: int) -> None:
         for instance in instances:
             self._set(instance, rest(instance.state), seen)
-            market = self._markets[instance.market]
-            for sleeper in sleepers(instance, market):
-                market.forget(sleeper)
+            for sleeper in self._binder.sleepers(instance):
+                self._binder.home(sleeper.market).forget(sleeper)
                 sleeper.index.place(sleeper)
 
     def _set(self, instance: Instance, state: RuleState, seen: int) -> None:
         """A state that only forgets what no row says needs none either."""
         before, instance.state = instance.state, state
-        forgot = _forget_parts(instance)
+        forgot = forget_parts(instance)
         if before not in (state, ARMED) or forgot:
             self._write(instance.standing, instance.market, state, seen, instance.index.parts)
 
@@ -259,18 +223,3 @@ class Roster:
     def _void(self, standing: Standing, alarm: Alarm) -> None:
         standing.alarms.remove(alarm)
         alarm.due_seen = 0
-
-
-def sleepers(instance: Instance, market: MarketState) -> tuple[Sleeper, ...]:
-    """A rule on a market, the members of its group before it, and what waits for silence behind it."""
-    members = instance.index.probes if isinstance(instance.index, GroupIndex) else ()
-    absence = market.absences.get(instance)
-    return (*members, instance) if absence is None else (*members, instance, absence)
-
-
-def _forget_parts(instance: Instance) -> bool:
-    """A rule that does not fire any more forgets its members, too; whether it has any."""
-    if not isinstance(instance.index, GroupIndex) or instance.state.phase is Phase.FIRING:
-        return False
-    instance.index.forget()
-    return True

@@ -15,6 +15,9 @@ class Silence:
 
     __slots__ = ("due_at", "due_seen", "index", "market", "span")
 
+    key = b"\x00\x00"
+    """Before rules that are due together with it."""
+
     def __init__(self, index: LevelIndex, market: int) -> None:
         self.index = index
         self.market = market
@@ -55,6 +58,11 @@ class Absence(Sleeper):
     def is_armed(self) -> bool:
         """As its rule."""
         return self.rule.is_armed
+
+    @property
+    def every(self) -> int:
+        """It heeds every trade."""
+        return 0
 
     @property
     def is_quiet(self) -> bool:

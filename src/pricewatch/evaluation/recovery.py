@@ -13,6 +13,7 @@ from pricewatch.domain.model import Activation, Forecast, Snapshot
 from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
+from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.journal import Journal
 from pricewatch.ports.models import ModelStore
 from pricewatch.ports.rules import RuleBook, StoredRule
@@ -61,6 +62,7 @@ async def restore(
     history: History,
     ticks: TickLog,
     take_up: Callable[[StoredRule], int],
+    watched: Watched,
 ) -> Restored:
     """Bring the engine to where it stood at `cursor`; trades of markets other than `markets` are left alone.
 
@@ -85,6 +87,8 @@ async def restore(
             if active is None:
                 unreadable += 1
                 continue
+            active = await watched.looked_up(active)
+            watched.follow(active)
             known = states.get((stored.id, stored.version), {})
             parts = {market: row.parts for market, row in known.items() if row.parts}
             held = {market: row.state for market, row in known.items()}

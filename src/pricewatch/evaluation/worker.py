@@ -20,9 +20,11 @@ from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.recovery import active_rule, restore
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
+from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
 from pricewatch.ports.models import DriftSink, ModelStore
+from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, StoredRule
 from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
 from pricewatch.telemetry.metrics import Sample
@@ -54,6 +56,7 @@ class Evaluation:
         tape: PriceTape,
         signals: SignalSink,
         drifts: DriftSink | None = None,
+        watchlists: Watchlists | None = None,
     ) -> None:
         self._settings = settings
         self._make_engine = make_engine
@@ -69,6 +72,8 @@ class Evaluation:
         self._tape = tape
         self._signals = signals
         self._drifts = drifts
+        self._watchlists = watchlists
+        self._watched = Watched(watchlists)
         self._markets: dict[int, Market] = {}
         self._seen = 0
         self._evaluated = 0
@@ -97,6 +102,7 @@ class Evaluation:
         self._engine = self._make_engine()
         self._markets.clear()
         self._sight = Sight(self._engine)
+        self._watched = Watched(self._watchlists)
         self._recovered = False
         for market in markets:
             self._markets[market.id] = market
@@ -123,6 +129,7 @@ class Evaluation:
             history=self._history,
             ticks=self._ticks,
             take_up=self._take_up,
+            watched=self._watched,
         )
         self._engine.drifts = []  # those of history were told before
         self.unreadable_rules = restored.unreadable
@@ -279,6 +286,7 @@ class Evaluation:
     def _take_up_rules(self, pending: Iterable[StoredRule]) -> None:
         for stored in pending:
             seen = self._take_up(stored)
+            self._watched.forget(stored.id)
             if stored.deleted:
                 self._engine.disarm(stored.id)
                 continue
@@ -288,6 +296,7 @@ class Evaluation:
                 self._engine.disarm(stored.id)
             else:
                 self._engine.arm(active)
+                self._watched.follow(active)
         if not self._owned.idle:
             self._wake.set()
 
@@ -401,6 +410,8 @@ class Evaluation:
         if self._tail is None:
             self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
             self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
+            for active in await self._watched.changed():
+                self._engine.arm(active)
 
     async def _model_loop(self) -> None:
         """A few markets at a time, so that saving never holds the loop."""

@@ -26,11 +26,20 @@ class Feature(msgspec.Struct, frozen=True, gc=False):
     """The span of recent trades it is about, in microseconds; 0 for none."""
     baseline: int = 0
     """The span before the window that it is compared with; 0 for none."""
+    spec: tuple[int, ...] = ()
+    """Of an indicator: the span of its bars (µs) and its periods."""
+    every: int = 0
+    """Looked at only where bars of that span (µs) end; 0 for at every trade."""
+
+    @property
+    def key(self) -> str:
+        """A name of its own among all numbers."""
+        return "/".join(map(str, (self.name, self.window, self.baseline, *self.spec, self.every)))
 
     @property
     def reach(self) -> int:
         """How far back it looks, in microseconds; a baseline begins with a whole second."""
-        return self.window + self.baseline + (SECOND if self.baseline else 0)
+        return self.window + self.baseline + (SECOND if self.baseline else 0) + 2 * self.every
 
 
 PRICE = Feature("price")
@@ -59,9 +68,15 @@ PRICES = (PRICE, MID, BID, ASK)
 class Condition(Protocol):
     """A parsed condition. An unknown number is NaN: it neither begins, holds nor clears."""
 
-    kind: ClassVar[str]
-    emits_clear: ClassVar[bool]
-    """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
+    @property
+    def kind(self) -> str:
+        """What `when.type` says."""
+        ...
+
+    @property
+    def emits_clear(self) -> bool:
+        """Whether the end is worth a signal; `crosses` and `extreme` are events and only re-arm."""
+        ...
 
     @property
     def level(self) -> float:

@@ -116,6 +116,8 @@ def _begin(state: RuleState, policy: Policy, now: Moment) -> Step:
     due = now.at + policy.hold
     if state.emitted_at:
         due = max(due, state.emitted_at + policy.cooldown)
+        if policy.once_per:
+            due = max(due, (state.emitted_at // policy.once_per + 1) * policy.once_per)
     begun = msgspec.structs.replace(state, since=now.at)
     if due <= now.at:
         return _fire(begun, policy, now.at)

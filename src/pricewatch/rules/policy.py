@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from pricewatch.domain.errors import Invalid
-from pricewatch.domain.time import DAY, SECOND, parse_instant, parse_span
+from pricewatch.domain.time import DAY, MINUTE, SECOND, parse_instant, parse_span
+from pricewatch.rules.bars import Bar, bar
 from pricewatch.rules.numbers import Number, percent, positive, shown
 from pricewatch.rules.quiet import Quiet, QuietDocument
 
@@ -79,6 +80,13 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     warn: Annotated[
         str, msgspec.Meta(description="How long before it expires a signal says so, e.g. '24h'; '0s' for not at all.")
     ] = "24h"
+    evaluate: Annotated[
+        Literal["tick", "bar", "close"],
+        msgspec.Meta(description="'tick': at every trade; 'bar': so, but firing once a bar; 'close': as bars end."),
+    ] = "tick"
+    bar: Annotated[
+        Bar | None, msgspec.Meta(description="The bars that 'evaluate' means; an indicator's own unless told.")
+    ] = None
     nodata: Annotated[
         NodataDocument | None, msgspec.Meta(description="What it means when nothing is traded for some time.")
     ] = None
@@ -108,6 +116,10 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     warn: int = 0
     """How long before that a signal says so; 0 for not at all."""
     quiet: Quiet | None = None
+    once_per: int = 0
+    """It fires once in a bar of that span (event time); 0 for any number of times."""
+    every: int = 0
+    """It looks only where bars of that span end; 0 for at every trade."""
     silence: int = 0
     """After how long without a trade that means something; 0 for never."""
     silence_fires: bool = False
@@ -182,8 +194,8 @@ def _fires(written: int | str) -> int:
     return 1 if written == "once" else 0
 
 
-def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
-    """The checked policy; raises `Invalid` for contradictions."""
+def build(document: PolicyDocument, *, emits_clear: bool, own_bar: int = MINUTE) -> Policy:
+    """The checked policy; `own_bar` where it names none. Raises `Invalid` for contradictions."""
     for number, channel in enumerate(document.channels):
         if channel not in CHANNELS:
             raise Invalid(f"$.policy.channels[{number}]", f"{shown(channel)} is no channel; known: {list(CHANNELS)}")
@@ -199,6 +211,9 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         raise Invalid(
             "$.policy.warn", f"{shown(document.warn)}, but the rule never expires; add 'expires' or remove it"
         )
+    if document.bar is not None and document.evaluate == "tick":
+        raise Invalid("$.policy.bar", f"{shown(document.bar)}, but 'evaluate' is 'tick'; write 'bar' or 'close' there")
+    span_of_bar = own_bar if document.bar is None else bar(document.bar, "$.policy.bar")
     return Policy(
         hold=span(document.hold, "$.policy.for"),
         cooldown=span(document.cooldown, "$.policy.cooldown"),
@@ -213,6 +228,8 @@ def build(document: PolicyDocument, *, emits_clear: bool) -> Policy:
         expires=0 if document.expires is None else parse_instant(document.expires, field="$.policy.expires"),
         warn=span(document.warn, "$.policy.warn") if document.expires else 0,
         quiet=None if document.quiet is None else document.quiet.build(),
+        once_per=span_of_bar if document.evaluate == "bar" else 0,
+        every=span_of_bar if document.evaluate == "close" else 0,
         silence=_silence(document.nodata),
         silence_fires=document.nodata is not None and document.nodata.then == "fire",
     )

@@ -35,3 +35,5 @@ class Followed(msgspec.Struct, gc=False):
     index: LevelIndex
     after: int
     """Trades at or before this place in the order are not its business, also when history is read again."""
+    floor: int = 0
+    """Up to where it knows them from what was saved."""

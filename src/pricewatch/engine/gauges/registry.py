@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from pricewatch.engine.gauges.base import Gauge
 from pricewatch.engine.gauges.beyond import Beyond
+from pricewatch.engine.gauges.indicator import Indicator
 from pricewatch.engine.gauges.retreat import Retreat
 from pricewatch.engine.gauges.surge import Volatility, Volume
 from pricewatch.rules.base import Feature
@@ -19,4 +20,6 @@ GAUGES: Mapping[str, Callable[[Feature], Gauge]] = {
     "under_low": Beyond,
     "volatility": Volatility,
     "volume": Volume,
+    **{f"bollinger/{side}": Indicator for side in ("upper", "lower", "either")},
+    **dict.fromkeys(("ema_cross", "macd", "rsi", "sma_cross"), Indicator),
 }

@@ -42,6 +42,7 @@ GREATEST = 1e150
 SPREAD = 4.0
 """Excess that lifts the published score from s to 1 - (1 - s) / 10."""
 
+_NOTHING = math.log(LEAST)
 _STATE = msgspec.msgpack.Decoder(tuple[int, list[int], bytes])
 
 
@@ -151,7 +152,7 @@ class RowDetector(AnomalyDetector):
             abs(_mean(kept[3], means[3], FAR)),
             _mean(kept[4], means[4], FAR),
         )
-        logarithms = [math.log(max(LEAST, score)) for score in scores]
+        logarithms = [math.log(score) if score > LEAST else _NOTHING for score in scores]
         fast, slower, lasting, hourly, trend, rough = ranks = list(map(RankTail.score, self._tails, logarithms))
         rarity = max((fast + slower) / 2.0, 0.8 * lasting, 0.7 * hourly, 0.85 * trend, 0.7 * rough)
         return Look(
@@ -246,9 +247,16 @@ def _mean(kept: deque[float], newest: float, count: int) -> float:
 
 
 def _capped(residual: float, usual: float, cap: float) -> float:
-    return max(-cap, min(cap, residual / usual)) if usual > 0.0 else 0.0
+    if usual <= 0.0:
+        return 0.0
+    scaled = residual / usual
+    if -cap < scaled < cap:
+        return scaled
+    return cap if scaled > 0.0 else -cap
 
 
 def _winsorised(residual: float, usual: float) -> float:
     limit = WINSOR * usual
-    return max(-limit, min(limit, residual)) if limit > 0.0 else residual
+    if limit <= 0.0 or -limit < residual < limit:
+        return residual
+    return limit if residual > 0.0 else -limit

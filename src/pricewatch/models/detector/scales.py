@@ -8,6 +8,7 @@ FADING = 0.005
 """Weight of the newest size in the mean over all hours, once enough were seen."""
 SHRINK = 30.0
 """An hour's own mean counts in full only beside many times this many sizes of its own."""
+_FADES = round(1.0 / FADING)
 CAP = 6.0
 """Sizes beyond this many usual ones are learned as if they were this many."""
 MOST = 300
@@ -32,16 +33,18 @@ class HourScale:
 
     def learn(self, hour: int, size: float) -> None:
         """Winsorised at `CAP` usual sizes."""
+        count, mean = self._counts[hour], self._hours[hour]
         if self._count:
-            usual = self.get(hour)
-            if usual > 0.0:
-                size = min(size, CAP * usual)
+            limit = CAP * (mean * count + self._mean * SHRINK) / (count + SHRINK)
+            if 0.0 < limit < size:
+                size = limit
             self._count += 1
-            self._mean += max(FADING, 1.0 / self._count) * (size - self._mean)
+            self._mean += (1.0 / self._count if self._count < _FADES else FADING) * (size - self._mean)
         else:
             self._count, self._mean = 1, size
-        count = self._counts[hour] = min(self._counts[hour] + 1, MOST)
-        self._hours[hour] += (size - self._hours[hour]) / count
+        if count < MOST:
+            count = self._counts[hour] = count + 1
+        self._hours[hour] = mean + (size - mean) / count
 
     def dump(self) -> list[float]:
         """Count and mean, then the counts and the means of the hours."""

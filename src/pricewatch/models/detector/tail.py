@@ -53,13 +53,14 @@ class RankTail:
 
     def learn(self, logarithm: float) -> None:
         """Take a score's logarithm in."""
-        if self._count >= SILENT and not self._stale:
-            logarithm = min(logarithm, self._edge + FARTHEST * self._excess)
         top = self._top
-        self._count += 1
         self._weight += 1.0
         self._wait -= 1
-        room = max(LEAST, int(SHARE * self._weight) + 1)
+        if self._count >= SILENT and not self._stale:
+            logarithm = min(logarithm, self._edge + FARTHEST * self._excess)
+        self._count += 1
+        room = int(SHARE * self._weight) + 1
+        room = max(room, LEAST)
         if len(top) < room or logarithm > top[0]:
             insort(top, logarithm)
             if len(top) > room:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 import msgspec
 
 from pricewatch.domain.market import decimal_text
-from pricewatch.domain.rule import Phase
-from pricewatch.rules.base import INF, Feature, Triggers, falling, rising
+from pricewatch.rules.base import Feature
+from pricewatch.rules.crossing import Crossing
 from pricewatch.rules.numbers import positive
 from pricewatch.rules.policy import Back
 from pricewatch.rules.source import SOURCES, Name, Source, told
@@ -34,47 +34,16 @@ class CrossesDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, t
         return Crosses(float(level), float(back.of(level, BACK, up=up)), up, self.source)
 
 
-class Crosses(msgspec.Struct, frozen=True, gc=False):
-    """Up: begins with prior <= level < price, re-arms at price <= clear. Down is the mirror image.
+class Crosses(Crossing, frozen=True, gc=False):
+    """A price level, crossed."""
 
-    It needs a prior sample, so it never fires at arming; re-arming makes no signal.
-    """
-
-    level: float
-    clear: float
-    up: bool
     source: Name = "trade"
 
     kind: ClassVar[str] = "crosses"
-    emits_clear: ClassVar[bool] = False
 
     def needs(self) -> Feature:
         """The price."""
         return SOURCES[self.source]
-
-    def begins(self, prior: float, x: float) -> bool:
-        """The last in-order price on one side (or at the level), this one strictly on the other."""
-        if self.up:
-            return prior <= self.level < x
-        return prior >= self.level > x
-
-    def holds(self, x: float) -> bool:
-        """Still on the far side."""
-        return x > self.level if self.up else x < self.level
-
-    def cleared(self, x: float) -> bool:
-        """Back at the clear level or beyond it."""
-        return x <= self.clear if self.up else x >= self.clear
-
-    def triggers(self, phase: Phase, x: float) -> Triggers:
-        """As `above` or `below`; idle on the far side it waits for the way back."""
-        if self.up:
-            return (
-                (INF, self.level) if phase is Phase.IDLE and x > self.level else rising(phase, self.level, self.clear)
-            )
-        if phase is Phase.IDLE and x < self.level:
-            return (self.level, -INF)
-        return falling(phase, self.level, self.clear)
 
     def evidence(self) -> dict[str, Any]:
         """Threshold, clear level and way."""
