@@ -139,7 +139,7 @@ async def test_leaving_and_staying(world: World, connect: Connect) -> None:
     frame = await client.until("candles")
     assert [one["market"] for one in frame["data"]] == ["coinbase:ETH-USD"]
     await client.socket.close()
-    await until(lambda: not world.gateway._candles._seats)
+    await until(lambda: not len(world.gateway._candles.seats))
 
 
 async def test_a_lagging_reader_gets_every_closed_minute_later(world: World, connect: Connect) -> None:
