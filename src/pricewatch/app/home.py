@@ -9,7 +9,7 @@ from pricewatch.domain.errors import ConfigError
 
 
 def home_name(folder: Path) -> str:
-    """What stands in the folder's file `home`, written there at the first time. To be called by who holds the folder."""
+    """What stands in the folder's file `home`, written there at the first time. Raises `ConfigError`."""
     file = folder / "home"
     try:
         folder.mkdir(parents=True, exist_ok=True)

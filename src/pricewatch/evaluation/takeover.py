@@ -110,7 +110,7 @@ class Tenure:
             )
 
     async def run(self) -> None:
-        """Renew the lease when no commit did, until cancelled. Raises `Fenced` when somebody else has taken the shard."""
+        """Renew the lease when no commit did, until cancelled; raises `Fenced` when somebody else has the shard."""
         while True:
             due = self._renewed + self._settings.lease / 2
             await asyncio.sleep(max(due - self._now(), self._settings.lease / 20))
@@ -212,5 +212,7 @@ class Tenure:
 
     def samples(self) -> Iterable[Sample]:
         """Whether it is ours."""
-        yield Sample("owned", int(self._claim is not None and not self._is_lost), "gauge", help="Whether we own the shard")
+        yield Sample(
+            "owned", int(self._claim is not None and not self._is_lost), "gauge", help="Whether we own the shard"
+        )
         yield Sample("takeovers", self.takeovers, help="Times the shard was taken over from another engine")
