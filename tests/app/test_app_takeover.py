@@ -54,11 +54,15 @@ async def test_an_engine_that_was_replaced_ends(
     database_url: str, open_folder: Path, redis_server: RedisServer
 ) -> None:
     run = Run(on_bus(quick(open_folder, database_url), redis_server, "engine", folder=open_folder / "engine"))
-    with pytest.raises(BaseExceptionGroup) as told:
+
+    async def replaced() -> None:
         async with asyncio.TaskGroup() as group:
             group.create_task(run.service.run(run.stop))
             await run.service.started.wait()
             await run.service.store.journal.claim(0, "another")
+
+    with pytest.raises(BaseExceptionGroup) as told:
+        await replaced()
     assert isinstance(first_cause(told.value), Fenced)
 
 
