@@ -10,7 +10,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint oracle bench bench-peers soak lock clean install fuzz-api
+.PHONY: demo run test check lint oracle bench bench-peers soak lock clean install fuzz fuzz-api
 
 install: $(STAMP)
 
@@ -63,9 +63,14 @@ bench-peers: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python -m tests.acceptance.honesty $(ARGS)
 
+# The parsers against a coverage-guided fuzzer, which has wheels for Python 3.11 alone.
+fuzz: $(STAMP)
+	test -d .fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .fuzz atheris
+	PYTHONPATH=.fuzz $(BIN)/python -m tests.exchanges.fuzzing $(ARGS)
+
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-header --no-annotate --output-file requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -88,7 +88,7 @@ class Crowd:
             board=hub,
             log=nothing,
             consumers=nothing,
-            candles=nothing,
+            desks=nothing,
             clock=nothing,
             settings=settings,
             group=nothing,

@@ -160,7 +160,7 @@ def _link(hub: Hub, board: Board, settings: GatewaySettings, transport: asyncio.
         board=hub,
         log=nothing,
         consumers=nothing,
-        candles=nothing,
+        desks=nothing,
         clock=nothing,
         settings=settings,
         group=nothing,

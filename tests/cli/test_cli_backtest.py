@@ -68,6 +68,18 @@ def test_candle_files_are_read_in_any_order_of_columns(pw: Command, tmp_path: Pa
     assert "--market" in missing.err
 
 
+def test_a_report_is_written_where_asked(pw: Command, tmp_path: Path) -> None:
+    rules, out = rule(tmp_path / "r.json", ABOVE, CHANGE), tmp_path / "out.html"
+    words = ("--data", recording(tmp_path), "--report", str(out), "--fee", "0.2%")
+    answer = pw("backtest", rules, *words)
+    assert answer.code == 0, answer.err
+    assert "0.20% fee" in out.read_text()
+    assert str(out) in answer.err.replace("\n", "")
+    wrong = pw("backtest", rules, *words, "--slippage", "100%")
+    assert wrong.code == ExitCode.INPUT
+    assert "--slippage" in wrong.err
+
+
 def test_wrong_commands_name_the_fix(pw: Command, tmp_path: Path) -> None:
     none = pw("backtest")
     assert none.code == ExitCode.INPUT

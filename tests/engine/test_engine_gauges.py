@@ -9,7 +9,7 @@ from pricewatch.domain.market import Market, Trade
 from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.peak import Peak
 from pricewatch.engine.gauges.retreat import Retreat
-from pricewatch.engine.gauges.surge import Volatility, Volume
+from pricewatch.engine.gauges.surge import Sums, Volatility, Volume
 from pricewatch.engine.market import MarketState
 from pricewatch.rules.base import Feature
 from pricewatch.testing.desk import Desk, S, active
@@ -143,3 +143,55 @@ def test_what_was_printed_before_a_rule_came_is_not_its_gauges_business() -> Non
         market.seen = seen
         market.late(Trade(1, 2, 200.0, 1.0, 0, seen, seen))
         assert followed.gauge.trade(3, 100.0, 1.0) == drop
+
+
+def test_an_extreme_forgets_many_prices_at_once() -> None:
+    peak = Peak(1_000, 1)
+    for at in range(10_000):
+        peak.trim(at)
+        peak.add(at, 20_000.0 - at)
+    assert (peak.at, peak.price, len(peak._ats) < 6_000) == (9_000, 11_000.0, True)
+    peak.insert(9_500, 10_600.0)
+    peak.insert(9_999, 5.0)
+    assert (peak.at, peak.price) == (9_000, 11_000.0)
+    peak.insert(9_990, 12_000.0)
+    assert (peak.at, peak.price) == (9_990, 12_000.0)
+    peak.trim(99_999)
+    assert (peak.at, math.isnan(peak.price)) == (0, True)
+
+
+def test_after_a_long_silence_sums_begin_anew_and_after_a_shorter_one_go_on() -> None:
+    for silence, usual in ((100, 0), (6, 30)):
+        sums = Sums(4 * S, 60 * S)
+        for tenth in range(40):
+            sums.add(tenth * S // 10, 1)
+        sums.add(4 * S, 5)
+        sums.trim(4 * S)
+        now = (4 + silence) * S
+        sums.add(now, 7)
+        sums.trim(now)
+        assert (sums.recent, sums.usual) == (7, 45 if usual else 0)
+        for step in range(1, 40):
+            sums.add(now + step, 1)
+            sums.trim(now + step)
+        assert not sums._rubbish
+
+
+def test_bursts_leave_by_blocks_and_late_ones_find_their_place() -> None:
+    sums = Sums(S, 120 * S)
+    for number in range(1_000):
+        sums.add(number, 1)
+    sums.insert(500, 10)
+    sums.insert(S + 5, 100)  # a second nobody has spoken of yet
+    sums.add(S + 600, 1)
+    sums.trim(S + 600)
+    assert (sums.recent, sums.usual) == (399 + 101, 601 + 10)
+    sums.add(70 * S, 1)
+    sums.trim(70 * S)
+    assert (sums.recent, sums.usual) == (1, 1_111)
+    sums.add(122 * S, 0)
+    sums.trim(122 * S)
+    assert (sums.recent, sums.usual) == (0, 102)
+    sums.add(123 * S, 0)
+    sums.trim(123 * S)
+    assert sums.usual == 1

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pricewatch.domain.market import Flag
 from pricewatch.domain.rule import Order, RuleCommand
 from pricewatch.domain.signal import Direction
-from pricewatch.testing.desk import BTC, ETH, OFFSET, OWNER, T0, Desk, S, active
+from pricewatch.testing.desk import BTC, ETH, OFFSET, OWNER, T0, Desk, S, active, forecast
 
 HIGH = {"type": "above", "level": "100"}
 LOW = {"type": "below", "level": "90"}
@@ -318,3 +318,12 @@ def test_the_largest_document_is_judged(count: int) -> None:
     for second, price in enumerate(itertools.islice(itertools.cycle([99.0, 101.0]), 10)):
         desk.trade(second, price)
     assert len([1 for _, direction, _ in desk.said() if direction == "fired"]) == 5 * count
+
+
+def test_a_member_that_becomes_unknown_again_stays_as_it_was() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, both({"type": "outside_band", "side": "upper"}, LOW, kind="or")))
+    desk.activate(forecast(90.0, 101.0, expires=10), 0)
+    for second, price in ((0, 95.0), (1, 102.0), (11, 95.0), (12, 89.0), (13, 95.0)):
+        desk.trade(second, price)
+    assert desk.said() == [(1, "fired", 1.0)]

@@ -160,6 +160,25 @@ class TestPolicy:
             desk.trade(second, 99.0)
         assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared", "paused"]
 
+    def test_a_rule_paused_by_its_fires_hears_of_no_silence(self) -> None:
+        desk = Desk()
+        desk.engine.arm(above(1, nodata={"after": "10s"}, most_per_hour=1))
+        for second, price in enumerate([99.0, 101.0, 99.0, 101.0]):
+            desk.trade(second, price)
+        assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared", "paused"]
+        desk.advance(60)
+        desk.trade(61, 99.0)
+        assert desk.said() == []
+
+    def test_a_group_ended_by_silence_is_asked_again_by_the_next_trade(self) -> None:
+        members = [{"type": "above", "level": "100"}, {"type": "above", "level": "90"}]
+        desk = Desk()
+        desk.engine.arm(active(1, {"type": "and", "of": members}, nodata={"after": "10s", "then": "ok"}))
+        desk.trade(0, 99.0)
+        desk.trade(1, 101.0)
+        desk.trade(20, 101.0)
+        assert desk.said() == [(1, "fired", 1.0), (1, "cleared", 11.0), (1, "fired", 20.0)]
+
     def test_groups_have_it_too(self) -> None:
         members = [{"type": "above", "level": "100"}, {"type": "above", "level": "90"}]
         desk = Desk()

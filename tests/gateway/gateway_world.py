@@ -41,6 +41,7 @@ QUICK = GatewaySettings(
     heartbeat_interval=0.2,
     ticker_interval=0.02,
     candle_interval=0.02,
+    features_interval=0.02,
     revocation_interval=0.1,
     key_ttl=0.0,
     retry_pause=0.05,

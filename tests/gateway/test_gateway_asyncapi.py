@@ -68,6 +68,9 @@ async def session(world: World, http: aiohttp.ClientSession) -> list[dict[str, A
         await client.subscribe("candles", "BTC-USD")
         world.trade(70_000.3)
         await client.until("candles")
+        await client.subscribe("features", "BTC-USD")
+        world.trade(70_000.4)
+        await client.until("features")
         place = (await client.subscribe("signals", "*"))["newest"]
         await world.emit(account)
         await client.until("signal")

@@ -381,6 +381,22 @@ async def test_keys_in_urls_are_refused_everywhere(world: World, ann: Api, http:
                 assert (await answer.json(content_type=None))["code"] == "key_in_url"
 
 
+def test_a_page_goes_on_where_the_last_one_has_gone() -> None:
+    rows = [Account(uuid.UUID(int=number), "", "", Role.USER, created=number // 2) for number in range(6)]
+
+    def walk(found: list[Account], text: str | None, wanted: int = 2) -> tuple[list[int], str | None]:
+        url = "/x" if text is None else f"/x?cursor={text}"
+        page, follow = cursor.page(make_mocked_request("GET", url), "x", found, wanted)
+        return [one.id.int for one in page], follow
+
+    first, after = walk(rows, None)
+    assert (first, walk(rows, after)[0], walk([], None)) == ([0, 1], [2, 3], ([], None))
+    assert walk([rows[0], *rows[2:]], after)[0] == [2, 3]
+    assert walk(rows[:2], after) == ([], None)
+    assert walk([], after) == ([], None)
+    assert walk(rows, after, 4) == ([2, 3, 4, 5], None)
+
+
 def test_a_cursor_comes_back_as_it_went() -> None:
     def request(text: str) -> web.Request:
         return make_mocked_request("GET", f"/x?cursor={text}")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.domain.signal import Direction
-from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, armed, expire, rest, step
+from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, armed, expire, fall_silent, rest, step
 from pricewatch.rules.policy import Policy
 
 S = 1_000_000
@@ -215,4 +215,55 @@ def test_after_a_pause_the_cooldown_goes_on() -> None:
     resumed, direction = step(paused, policy, CLEARED, Moment(at=95 * S, seen=1))
     assert (resumed, direction) == (SPENT, None)
     pending, direction = step(resumed, policy, TRUE, Moment(at=100 * S, seen=2))
+    assert (pending.phase, pending.due_at, direction) == (Phase.PENDING, 120 * S, None)
+
+
+ENDS = Policy(silence=10 * S)
+FIRES = Policy(silence=10 * S, silence_fires=True)
+NODATA = RuleState(phase=Phase.NODATA, armed=True, since=90 * S, emitted_at=100 * S, fired=1, hour_fires=1)
+
+
+@pytest.mark.parametrize(
+    ("state", "policy", "after", "direction"),
+    [
+        (NEW, FIRES, NEW, None),
+        (RuleState(phase=Phase.PAUSED, armed=True), FIRES, RuleState(phase=Phase.PAUSED, armed=True), None),
+        (ARMED, FIRES, NODATA, Direction.FIRED),
+        (FIRING, FIRES, FIRING, None),
+        (NODATA, FIRES, NODATA, None),
+        (ARMED, ENDS, ARMED, None),
+        (PENDING, ENDS, ARMED, None),
+        (FIRING, ENDS, SPENT, Direction.CLEARED),
+        (SILENT, ENDS, ARMED, None),
+        (FIRING, Policy(silence=S, clear_signal=False), SPENT, None),
+    ],
+)
+def test_silence_fires_or_ends(state: RuleState, policy: Policy, after: RuleState, direction: Direction | None) -> None:
+    assert fall_silent(state, policy, NOW) == (after, direction)
+
+
+def test_silence_that_fires_too_often_pauses() -> None:
+    tired = RuleState(armed=True, fired=1_000, hour_fires=1_000)
+    after, direction = fall_silent(tired, FIRES, NOW)
+    assert (after.phase, direction) == (Phase.PAUSED, Direction.PAUSED)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "policy", "phase", "direction"),
+    [
+        (TRUE, FIRES, Phase.FIRING, None),
+        (BETWEEN, FIRES, Phase.IDLE, Direction.CLEARED),
+        (CLEARED, Policy(clear_signal=False), Phase.IDLE, None),
+    ],
+)
+def test_a_trade_after_silence_says_what_is_true(
+    verdict: Verdict, policy: Policy, phase: Phase, direction: Direction | None
+) -> None:
+    after, told = step(NODATA, policy, verdict, NOW)
+    assert (after.phase, told) == (phase, direction)
+
+
+def test_once_a_bar_waits_for_the_next_bar() -> None:
+    policy = Policy(once_per=60 * S)
+    pending, direction = step(SPENT, policy, TRUE, NOW)
     assert (pending.phase, pending.due_at, direction) == (Phase.PENDING, 120 * S, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,12 +14,15 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pricewatch.backtest.study import Closes
+from pricewatch.backtest.wallet import Terms
 from pricewatch.cli.output import AsJson, ConfigFile, ExitCode, emit, emit_table, say, settings_of
 from pricewatch.cli.past import instant
 from pricewatch.cli.rules import read_documents
 from pricewatch.domain.errors import Invalid
-from pricewatch.domain.time import DAY
-from pricewatch.ports.preview import Answer, Preview, Question
+from pricewatch.domain.time import DAY, MINUTE
+from pricewatch.ports.preview import Answer, Past, Preview, Question
+from pricewatch.rules.numbers import percent
 from pricewatch.wire.preview import document, summary
 
 _TOLD = 1_000_000
@@ -40,6 +44,9 @@ async def backtest(
     columns: Annotated[
         str | None, Parameter(help="Columns of candle files without a header, as time,open,high,low,close,volume.")
     ] = None,
+    report: Annotated[Path | None, Parameter(help="Write a page with plots there, for people to look at.")] = None,
+    fee: Annotated[str, Parameter(help="Of the report's wallet: share of each order, as 0.1%.")] = "0.1%",
+    slippage: Annotated[str, Parameter(help="Likewise: how much worse an order is filled.")] = "0.05%",
     config: ConfigFile = None,
     json: AsJson = False,
 ) -> int:
@@ -48,11 +55,12 @@ async def backtest(
     Over stored ticks the signals are those a live run made, ids included; where only candles are left, times are to the
     minute and there are no ids. Nothing is stored and nobody is told.
     """
-    from pricewatch.app.backtesting import Files, over_store, replay
+    from pricewatch.app.backtesting import Files, over_store, replay, stored_past
     from pricewatch.app.clock import SystemClock
     from pricewatch.ingest.candlefile import columns_of
 
     documents = _documents(rules)
+    terms = Terms(fee=_share(fee, "--fee"), slippage=_share(slippage, "--slippage"))
     now = SystemClock().now()
     settings = settings_of(config)
     if data:
@@ -61,11 +69,13 @@ async def backtest(
         start = instant(from_, now, "--from") if from_ is not None else files.start
         end = instant(to, now, "--to") if to is not None else files.end
         answers = await _answers(replay(settings, files.past), documents, start, end, ())
+        await _report(report, files.past, documents, answers, terms)
     else:
         start = instant(from_, now, "--from") if from_ is not None else now - 30 * DAY
         end = instant(to, now, "--to") if to is not None else now
-        async with over_store(settings) as (_, past):
+        async with over_store(settings) as (store, past):
             answers = await _answers(past, documents, start, end, (market,) if market is not None else ())
+            await _report(report, stored_past(store), documents, answers, terms)
     _tell(documents, answers, json=json)
     return ExitCode.OK
 
@@ -86,6 +96,33 @@ async def _answers(
             task = bar.add_task(_title(text), total=1.0)
             answers.append(await preview.run(question, lambda done, task=task: bar.update(task, completed=done)))  # type: ignore[misc]
     return answers
+
+
+async def _report(
+    path: Path | None, past: Past, documents: Sequence[bytes], answers: Sequence[Answer], terms: Terms
+) -> None:
+    if path is None:
+        return
+    from pricewatch.backtest.report import Case, page
+
+    numbers = {market.key: market.id for market in await past.markets()}
+    tested = []
+    for text, answer in zip(documents, answers, strict=True):
+        closes: dict[str, Closes] = {}
+        for chart in answer.charts:
+            candles = await past.candles(numbers[chart.market], answer.start, answer.end)
+            closes[chart.market] = [(candle.at + MINUTE, candle.close) for candle in candles]
+        tested.append(Case(_title(text), answer, closes))
+    path.write_text(page(tested, terms), encoding="utf-8")  # noqa: ASYNC240 - nothing else runs
+    say(f"the report is in {path}")
+
+
+def _share(text: str, field: str) -> Decimal:
+    """Per cent as a share."""
+    value = percent(text, field) / 100
+    if not 0 <= value < 1:
+        raise Invalid(field, f"{text!r} is not at least 0% and below 100%; try '0.1%'")
+    return value
 
 
 @contextmanager

@@ -42,10 +42,8 @@ class Judge:
             touched.sort(key=_KEY)
         now = Moment(cause.at, cause.seen, self._grace)
         for one in touched:
-            if isinstance(one, Instance):
-                self._one(market, one, now, cause)
-            elif isinstance(one, Absence):
-                self._absence(market, one, now, cause)
+            ask_one = self._absence if isinstance(one, Absence) else self._one
+            ask_one(market, one, now, cause)  # type: ignore[arg-type]  # members have been asked: rules are left
 
     def whole(self, market: MarketState, touched: list[Sleeper], cause: Cause) -> None:
         """Judge a market's rules, and those of its symbol if a venue has changed its mind by that."""

@@ -21,6 +21,7 @@ from pricewatch.gateway.auth import Door, refuse_key_in_url
 from pricewatch.gateway.board import Board
 from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.features import Features
 from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.hub import Hub
 from pricewatch.gateway.feed.socket import Sockets
@@ -76,6 +77,7 @@ class Gateway:
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
         self._candles = Candles(self._board, keepers.history, clock)
+        self._features = Features(self._board, keepers.history, keepers.models, clock)
         self._routes = Routes(
             settings,
             keepers,
@@ -95,7 +97,7 @@ class Gateway:
             board=self._board,
             feed=keepers.feed,
             consumers=keepers.consumers,
-            candles=self._candles,
+            desks={"candles": self._candles, "features": self._features},
         )
         self._busy: Counter[object] = Counter()
         self._answers: Counter[int] = Counter()
@@ -157,6 +159,9 @@ class Gateway:
                 group.create_task(self._keep_listing(), name="gateway.markets")
                 group.create_task(_every(self._settings.ticker_interval, self._hub.flush_prices), name="gateway.prices")
                 group.create_task(_every(self._settings.candle_interval, self._candles.flush), name="gateway.candles")
+                group.create_task(
+                    _every(self._settings.features_interval, self._features.flush), name="gateway.features"
+                )
                 group.create_task(_every(self._settings.heartbeat_interval, self._hub.beat), name="gateway.beat")
                 group.create_task(_every(self._settings.revocation_interval, self._evict), name="gateway.evict")
                 group.create_task(self._sweep(runner), name="gateway.sweep")

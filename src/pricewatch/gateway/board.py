@@ -132,6 +132,11 @@ class Board:
         """The ids of the markets a selection covers now."""
         return frozenset(one.id for one in self._markets.values() if matches(selection, one.key, one.symbol))
 
+    def price(self, market: int) -> float | None:
+        """Of the last trade."""
+        trade = self._trades.get(market)
+        return None if trade is None else trade.price
+
     # -- prices out ---------------------------------------------------------------------------------------------------
 
     def take_dirty(self) -> set[int]:

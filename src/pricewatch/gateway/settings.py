@@ -27,6 +27,7 @@ class GatewaySettings(BaseModel):
     heartbeat_interval: float = Field(default=5.0, gt=0, description="Seconds between heartbeats to every session.")
     ticker_interval: float = Field(default=0.1, gt=0, description="Seconds between two price messages to a client.")
     candle_interval: float = Field(default=1.0, gt=0, description="Seconds between two candle messages to a client.")
+    features_interval: float = Field(default=15.0, gt=0, description="Seconds between looks at markets' features.")
     recent: float = Field(
         default=60.0, gt=0, le=3_600, description="Seconds that `recent` covers where /status tells of signal latency."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from typing import Any
 
@@ -49,6 +49,36 @@ class Block:
         return left
 
 
+class Minute:
+    """The sums of a minute's seconds, as far as they have not left the baseline."""
+
+    __slots__ = ("begin", "minute", "seconds", "sums", "total")
+
+    def __init__(self, minute: int) -> None:
+        self.minute = minute
+        self.seconds = array("q")
+        self.sums: list[int] = []
+        self.begin = 0
+        self.total = 0
+
+    def add(self, second: int, amount: int) -> None:
+        """To that second, or to the newest one where that is later."""
+        self.total += amount
+        if self.seconds and self.seconds[-1] >= second:
+            self.sums[-1] += amount
+        else:
+            self.seconds.append(second)
+            self.sums.append(amount)
+
+    def leave(self, oldest: int) -> int:
+        """The sum of the seconds before `oldest`, which leave."""
+        place = bisect_left(self.seconds, oldest, self.begin)
+        left = sum(self.sums[self.begin : place])
+        self.begin = place
+        self.total -= left
+        return left
+
+
 class Sums:
     """Summands of a window, one by one, and of the baseline before it, second by second.
 
@@ -62,8 +92,7 @@ class Sums:
         self._window = window
         self._baseline = baseline
         self._recent: deque[Block] = deque()
-        self._minutes: deque[tuple[int, deque[list[int]], list[int]]] = deque()
-        """`(minute, its [second, sum], [sum])`, oldest first."""
+        self._minutes: deque[Minute] = deque()
         self._rubbish: deque[object] = deque()
         self.recent = 0
         """The sum over the window, `now - window < at <= now`."""
@@ -73,6 +102,8 @@ class Sums:
     def add(self, at: int, amount: int) -> None:
         """The next summand in order."""
         recent, second = self._recent, at // SECOND
+        if recent and recent[-1].second < (at - self._window - self._baseline) // SECOND:
+            self._clear()  # so long a silence that nothing is left
         if not recent or recent[-1].second != second or len(recent[-1].ats) >= BLOCK:
             recent.append(Block(second))
         recent[-1].add(at, amount)
@@ -105,32 +136,29 @@ class Sums:
         for _ in range(min(2, len(rubbish))):
             rubbish.popleft()
 
+    def _clear(self) -> None:
+        for gone in (self._recent, self._minutes):
+            self._rubbish.extend(gone)
+            gone.clear()
+        self.recent = self.usual = 0
+
     def _age(self, second: int, amount: int) -> None:
         """One that came later than a window and is older than what is here already counts with the newest second."""
         self.recent -= amount
         self.usual += amount
         minutes, minute = self._minutes, second // 60
-        if not minutes or minutes[-1][0] < minute:
-            minutes.append((minute, deque(), [0]))
-        _, seconds, total = minutes[-1]
-        total[0] += amount
-        if seconds and seconds[-1][0] >= second:
-            seconds[-1][1] += amount
-        else:
-            seconds.append([second, amount])
+        if not minutes or minutes[-1].minute < minute:
+            minutes.append(Minute(minute))
+        minutes[-1].add(second, amount)
 
     def _forget(self, oldest: int) -> None:
         minutes = self._minutes
-        while minutes and minutes[0][1][-1][0] < oldest:
+        while minutes and minutes[0].seconds[-1] < oldest:
             gone = minutes.popleft()
-            self.usual -= gone[2][0]
+            self.usual -= gone.total
             self._rubbish.append(gone)
-        if minutes:
-            _, seconds, total = minutes[0]
-            while seconds[0][0] < oldest:
-                amount = seconds.popleft()[1]
-                total[0] -= amount
-                self.usual -= amount
+        if minutes and minutes[0].seconds[minutes[0].begin] < oldest:
+            self.usual -= minutes[0].leave(oldest)
 
 
 class Surge:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from pricewatch import __version__
 from pricewatch.gateway.feed.codes import CLOSES, ERRORS, Meaning
-from pricewatch.wire import candle, consumer, feed
+from pricewatch.wire import candle, consumer, features, feed
 
 FRAMES: tuple[type[msgspec.Struct], ...] = (
     feed.Welcome,
@@ -26,6 +26,8 @@ FRAMES: tuple[type[msgspec.Struct], ...] = (
     feed.TickerFrame,
     candle.CandleSnapshot,
     candle.CandleFrame,
+    features.FeaturesSnapshot,
+    features.FeaturesFrame,
     feed.CaughtUp,
     feed.ReplayDone,
     feed.Heartbeat,

@@ -55,7 +55,7 @@ ERRORS: dict[ErrorCode, Meaning] = {
     ErrorCode.NOT_TEXT: Meaning("Requests are text frames; this was a binary one.", retry=False),
     ErrorCode.UNKNOWN_METHOD: Meaning("Methods are subscribe, unsubscribe, ping, ack, nack and extend.", retry=False),
     ErrorCode.UNKNOWN_CHANNEL: Meaning(
-        "Channels are ticker, candles, signals, system, status and heartbeat.", retry=False
+        "Channels are ticker, candles, features, signals, system, status, heartbeat.", retry=False
     ),
     ErrorCode.UNKNOWN_SYMBOL: Meaning("No such symbol or market; see did_you_mean.", retry=False),
     ErrorCode.NOT_SUBSCRIBED: Meaning("There was no such subscription to end.", retry=False),

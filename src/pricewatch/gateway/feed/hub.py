@@ -239,7 +239,7 @@ class Hub:
 
     def _pulse(self, link: Link) -> tuple[int | None, bool, Selection]:
         signals, head = link.session.signals, self.heads.get(link.session.account)
-        prices = link.session.tickers | link.session.candles
+        prices = link.session.tickers.union(*link.session.seated.values())
         if signals is None:
             return None if head is None else head.seq, True, prices
         is_live = signals.phase is Phase.LIVE

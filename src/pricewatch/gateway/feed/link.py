@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
 from typing import Protocol
 
 from pricewatch.domain.errors import Unavailable
@@ -11,12 +12,12 @@ from pricewatch.domain.signal import FeedEntry
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.board import Selection
-from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.consuming import Consuming
 from pricewatch.gateway.feed.framing import Message, framed
 from pricewatch.gateway.feed.outlet import Outlet
+from pricewatch.gateway.feed.seats import Desk
 from pricewatch.gateway.feed.session import Session
-from pricewatch.gateway.feed.steps import Act, Bars, Hang, More, Open, Prices, Say, Status, Step
+from pricewatch.gateway.feed.steps import Act, Hang, More, Open, Prices, Say, Seat, Status, Step
 from pricewatch.gateway.feed.subscription import Opening, Plan, Signals
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
@@ -52,7 +53,7 @@ class Link:
         board: Switchboard,
         log: FeedLog,
         consumers: Consumers,
-        candles: Candles,
+        desks: Mapping[str, Desk],
         clock: Clock,
         settings: GatewaySettings,
         group: asyncio.TaskGroup,
@@ -68,7 +69,7 @@ class Link:
         self._log = log
         self._settings = settings
         self._group = group
-        self._candles = candles
+        self._desks = desks
         self.consuming = Consuming(session, self, consumers, clock=clock, settings=settings, group=group)
 
     def perform(self, steps: list[Step]) -> None:
@@ -114,10 +115,10 @@ class Link:
                 self._group.create_task(self._read(step), name="feed.read")
             case Prices(selection):
                 self._board.prices(self, selection)
-            case Bars(selection, news):
-                self._candles.select(self, selection)
+            case Seat(channel, selection, news):
+                self._desks[channel].select(self, selection)
                 if news:
-                    self._group.create_task(self._past_candles(news), name="feed.candles")
+                    self._group.create_task(self._take_seat(self._desks[channel], news), name="feed.seat")
             case Status(on):
                 if on:
                     self._say([framed(self._board.status_frame())])
@@ -141,10 +142,10 @@ class Link:
                 self.perform(self.session.page(step.generation, found))
             return
 
-    async def _past_candles(self, news: Selection) -> None:
+    async def _take_seat(self, desk: Desk, news: Selection) -> None:
         while not self.outlet.ended.is_set():
             try:
-                frame = await self._candles.snapshot(news)
+                frame = await desk.snapshot(news)
             except Unavailable:
                 await asyncio.sleep(self._settings.retry_pause)
                 continue

@@ -14,7 +14,7 @@ from pricewatch.gateway.board import EVERYTHING, Board, Selection
 from pricewatch.gateway.feed import wishes
 from pricewatch.gateway.feed.codes import Close, ErrorCode
 from pricewatch.gateway.feed.membership import Leave, Member, Members, Settle, settled
-from pricewatch.gateway.feed.steps import Bars, Bucket, Hang, More, Open, Prices, Say, Status, Step
+from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Seat, Status, Step
 from pricewatch.gateway.feed.subscription import Encoder, Opening, Phase, Signals
 from pricewatch.ports.consumers import Joined, Lot, Settlement, Wish
 from pricewatch.ports.journal import FeedHead
@@ -34,7 +34,8 @@ from pricewatch.wire.feed import (
     ticker_frame,
 )
 
-CHANNELS = ("ticker", "candles", "signals", "system", "status", "heartbeat")
+SEATED = ("candles", "features")
+CHANNELS = ("ticker", *SEATED, "signals", "system", "status", "heartbeat")
 _DECODER = msgspec.json.Decoder(Request)
 _Refusal = tuple[ErrorCode, str, RequestId]
 
@@ -62,7 +63,7 @@ class Session:
         self.id = uuid.uuid4()
         self.account = account
         self.tickers: Selection = frozenset()
-        self.candles: Selection = frozenset()
+        self.seated: dict[str, Selection] = dict.fromkeys(SEATED, frozenset())
         self.feeds: dict[str, Signals] = {}
         """The subscriptions on channels with a log, by channel."""
         self.members = Members()
@@ -170,9 +171,9 @@ class Session:
         wanted = msgspec.structs.replace(wanted, symbols=frozenset(names))
         if channel == "ticker":
             yield from self._add_tickers(frozenset(names))
-        elif channel == "candles":
-            self.candles |= names
-            yield Bars(self.candles, frozenset(names))
+        elif channel in SEATED:
+            self.seated[channel] |= names
+            yield Seat(channel, self.seated[channel], frozenset(names))
         elif params.consumer is not None:
             wait, most = wishes.microseconds(params.ack_wait), params.max_in_flight or self._limits.in_flight
             wish = Wish(self.account, params.consumer, channel, wanted, wait, wishes.start(params))
@@ -244,9 +245,9 @@ class Session:
         if channel == "ticker":
             self.tickers = before - names
             yield Prices(self.tickers)
-        elif channel == "candles":
-            self.candles = before - names
-            yield Bars(self.candles, frozenset())
+        elif channel in SEATED:
+            self.seated[channel] = before - names
+            yield Seat(channel, self.seated[channel], frozenset())
         elif (feed := self.feeds.get(channel)) is not None:
             feed.narrow(frozenset(names))
             if not feed.selection:
@@ -336,8 +337,8 @@ class Session:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _selected(self, channel: str) -> Selection:
-        if channel in {"ticker", "candles"}:
-            return self.tickers if channel == "ticker" else self.candles
+        if channel == "ticker" or channel in SEATED:
+            return self.tickers if channel == "ticker" else self.seated[channel]
         feed = self.feeds.get(channel)
         return frozenset() if feed is None else feed.selection
 

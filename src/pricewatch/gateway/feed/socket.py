@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import uuid
+from collections.abc import Mapping
 
 import structlog
 from aiohttp import WSMsgType, web
@@ -13,12 +14,12 @@ from pricewatch import __version__
 from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
-from pricewatch.gateway.feed.candles import Candles
 from pricewatch.gateway.feed.codes import CLOSES, Close
 from pricewatch.gateway.feed.framing import WINDOW, Message, framed
 from pricewatch.gateway.feed.hub import Hub, encode_signal
 from pricewatch.gateway.feed.link import Link
 from pricewatch.gateway.feed.outlet import Outlet
+from pricewatch.gateway.feed.seats import Desk
 from pricewatch.gateway.feed.session import Session
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.settings import GatewaySettings
@@ -51,7 +52,7 @@ class Sockets:
         board: Board,
         feed: FeedLog,
         consumers: Consumers,
-        candles: Candles,
+        desks: Mapping[str, Desk],
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -60,7 +61,7 @@ class Sockets:
         self._board = board
         self._log = feed
         self._consumers = consumers
-        self._candles = candles
+        self._desks = desks
         self._limits = Limits(
             frame_bytes=settings.frame_limit,
             requests_per_second=settings.request_rate,
@@ -126,7 +127,7 @@ class Sockets:
                     board=self._hub,
                     log=self._log,
                     consumers=self._consumers,
-                    candles=self._candles,
+                    desks=self._desks,
                     clock=self._clock,
                     settings=self._settings,
                     group=group,
@@ -144,7 +145,8 @@ class Sockets:
                     raise _Ended
                 finally:
                     self._hub.leave(link)
-                    self._candles.select(link, frozenset())
+                    for desk in self._desks.values():
+                        desk.select(link, frozenset())
         except* _Ended:
             pass
         except* Exception:

@@ -38,9 +38,10 @@ class Prices(NamedTuple):
     selection: Selection
 
 
-class Bars(NamedTuple):
-    """The selection of candles is now this one; the newest of `news` are to be sent."""
+class Seat(NamedTuple):
+    """The selection on a channel with seats is now this one; a snapshot of `news` is to be sent."""
 
+    channel: str
     selection: Selection
     news: Selection
 
@@ -57,7 +58,7 @@ class Hang(NamedTuple):
     code: Close
 
 
-Act = Open | More | Prices | Bars | Status | Hang | Join | Settle | Leave
+Act = Open | More | Prices | Seat | Status | Hang | Join | Settle | Leave
 Step = Say | Act
 
 

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import uuid
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -52,6 +52,38 @@ def read_number(request: web.Request, listing: str) -> int | None:
     """The number behind `cursor`."""
     place = read(request, listing, NUMBER)
     return None if place is None else place[0]
+
+
+class Made(Protocol):
+    """What is listed in order of creation."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Its own."""
+        ...
+
+    @property
+    def created(self) -> int:
+        """When, in microseconds."""
+        ...
+
+
+M = TypeVar("M", bound=Made)
+
+
+def page(request: web.Request, listing: str, found: Sequence[M], wanted: int) -> tuple[Sequence[M], str | None]:
+    """The page of a whole listing that the request asks for, and the cursor of the page after.
+
+    The last one of the page before may be gone by now: then it goes on with what was made after it.
+    """
+    place, start = read(request, listing, NUMBER, uuid.UUID), 0
+    if place is not None:
+        later = (number for number, one in enumerate(found) if one.created > place[0])
+        same = (number + 1 for number, one in enumerate(found) if one.id == place[1])
+        start = next(same, next(later, len(found)))
+    end = start + wanted
+    follow = write(listing, found[end - 1].created, found[end - 1].id) if end < len(found) else None
+    return found[start:end], follow
 
 
 def _decoded(text: str) -> Any:

@@ -71,12 +71,8 @@ class Keys:
 
     async def listing(self, request: web.Request, who: Identity) -> web.Response:
         """One's own keys, in order of creation, without their secrets."""
-        after, wanted = cursor.read_id(request, "keys"), limit(request)
         found = await self._accounts.keys(who.account.id)
-        ids = [one.id for one in found]
-        start = ids.index(after) + 1 if after in ids else 0
-        page = found[start : start + wanted]
-        follow = cursor.write("keys", page[-1].id) if start + wanted < len(found) else None
+        page, follow = cursor.page(request, "keys", found, limit(request))
         return reply(KeyPage([api_key(one) for one in page], follow))
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:

@@ -95,12 +95,8 @@ class BrowserSessions:
 
     async def listing(self, request: web.Request, who: Identity) -> web.Response:
         """One's own open sessions, in order of creation."""
-        after, wanted = cursor.read_id(request, "sessions"), limit(request)
         found = await self._sessions.listing(who.account.id, self._clock.now())
-        ids = [one.id for one in found]
-        start = ids.index(after) + 1 if after in ids else 0
-        page = found[start : start + wanted]
-        follow = cursor.write("sessions", page[-1].id) if start + wanted < len(found) else None
+        page, follow = cursor.page(request, "sessions", found, limit(request))
         return reply(SessionPage([session(one, who.credential) for one in page], follow))
 
     async def end(self, request: web.Request, who: Identity) -> web.Response:

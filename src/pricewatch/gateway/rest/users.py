@@ -50,12 +50,8 @@ class Users:
 
     async def listing(self, request: web.Request, _: Identity) -> web.Response:
         """All accounts in order of creation."""
-        after, wanted = cursor.read_id(request, "users"), limit(request)
         found = await self._accounts.everyone()
-        ids = [one.id for one in found]
-        start = ids.index(after) + 1 if after in ids else 0
-        page = found[start : start + wanted]
-        follow = cursor.write("users", page[-1].id) if start + wanted < len(found) else None
+        page, follow = cursor.page(request, "users", found, limit(request))
         return reply(AccountPage([account(one) for one in page], follow))
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:
