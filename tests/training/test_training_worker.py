@@ -184,13 +184,14 @@ async def test_failures_change_nothing_but_counters_and_are_tried_again() -> Non
 
 
 async def test_a_missed_refit_lets_the_band_expire_visibly() -> None:
-    desk = Desk(700, answer, no_luck, answer)
+    desk = Desk(700, answer, no_luck)
     async with desk.running():
         await until(lambda: desk.shelf.told)
         desk.clock.advance(2 * HOUR)
         with capture_logs() as logs:
             desk.trainer._schedule.rouse((1, "price"), 0.0)
             await until(lambda: desk.trainer.status()["expired"])
+            desk.pool.answers = [answer]
             await until(lambda: len(desk.shelf.told) == 2)
     assert [one["event"] for one in logs if "expired" in one["event"]] == ["training.band_expired"]
     assert desk.trainer.status()["expired"] == []
