@@ -10,7 +10,7 @@ COMMA := ,
 # Packages that do no I/O: every branch of theirs is tested.
 PURE := $(subst $(SPACE),$(COMMA),$(foreach name,domain engine exchanges models rules wire,src/pricewatch/$(name)/*))
 
-.PHONY: demo run test check lint oracle bench bench-peers soak lock clean install fuzz fuzz-api
+.PHONY: demo run test check lint oracle bench bench-peers soak takeover lock clean install fuzz fuzz-api
 
 install: $(STAMP)
 
@@ -67,6 +67,10 @@ soak: $(STAMP)
 fuzz: $(STAMP)
 	test -d .fuzz/atheris || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target .fuzz atheris
 	PYTHONPATH=.fuzz $(BIN)/python -m tests.exchanges.fuzzing $(ARGS)
+
+# Two engines on one database, their owner killed and frozen; then the same recording twice undisturbed.
+takeover: $(STAMP)
+	$(BIN)/python -m tests.acceptance.takeover $(ARGS)
 
 # Rewrites the lock file for every supported Python; needs uv and the network.
 lock:

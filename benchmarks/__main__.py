@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, models, peers, pipeline, training
+from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, models, peers, pipeline, training, worst
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -35,6 +35,7 @@ def _peers(*, quick: bool) -> list[Table]:
 def _engine(*, quick: bool) -> list[Table]:
     return [
         ("engine: one trade, however many rules sleep", evaluation.HEAD, evaluation.run(quick=quick)),
+        ("engine: the dearest trade of one rule", worst.HEAD, worst.run(quick=quick)),
         ("engine: beside the naive reference", evaluation.NAIVE_HEAD, evaluation.run_naive(quick=quick)),
     ]
 

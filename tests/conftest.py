@@ -13,7 +13,7 @@ from typing import NoReturn
 import asyncpg
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.migrate import migrate
@@ -22,8 +22,9 @@ from pricewatch.store.settings import EmbeddedSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 # The gate tries the same examples every time: it judges a change, not its luck. Elsewhere every run tries new ones.
-settings.register_profile("gate", derandomize=True, deadline=None)
-settings.register_profile("elsewhere", deadline=None)  # a loaded machine is no failure
+# A loaded machine is no failure: no deadline, and examples may be slow to make.
+settings.register_profile("gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("elsewhere", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("gate" if os.environ.get("PRICEWATCH_REQUIRE_ALL") else "elsewhere")  # noqa: TID251
 _TEMPLATE = "migrated"
 _numbers = itertools.count(1)

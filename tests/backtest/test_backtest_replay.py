@@ -11,7 +11,7 @@ from tests.backtest.conftest import BTC, KRAKEN, START, M, S, document, memory, 
 from pricewatch.backtest.memory import MemoryPast
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle, Flag, Quote
-from pricewatch.domain.model import Activation, Forecast, ForecastRow
+from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow
 from pricewatch.domain.signal import Direction
 from pricewatch.ports.preview import NOBODY, PlacedQuote, Question, Resolution, Stretch
 from pricewatch.ports.ticks import Sequenced
@@ -139,6 +139,51 @@ async def test_rules_on_the_spread_read_stored_quotes() -> None:
     assert answer.resolution is Resolution.QUOTE
     assert answer.signals
     assert not answer.is_exact(answer.signals[0])
+
+
+@pytest.mark.parametrize("when", [{"type": "anomaly", "score": "4"}, {"type": "anomaly", "false_alarms": "3/week"}])
+async def test_rules_on_anomalies_read_the_scores_that_were_stored(when: dict[str, Any]) -> None:
+    past = memory(zigzag(400))
+    # Minute 2 is unusual once a week, minute 3 ten times a week: too often for the second rule.
+    given = [(1.0, None), (1.0, None), (9.0, 1.0), (3.9, 10.0), (1.0, None), (5.0, 0.5)]
+    past.add_scores(
+        BarScore(1, START + n * M, score, "m@1", START + (n + 1) * M + S, alarms)
+        for n, (score, alarms) in enumerate(given)
+    )
+    answer = await replay(past).run(question(document(when)))
+    assert answer.resolution is Resolution.BAR
+    fires = [one for one in answer.signals if one.direction is Direction.FIRED]
+    assert [one.at for one in fires] == [START + 3 * M, START + 6 * M]
+    closes = {one.at: one.close for one in await past.candles(1, START, START + 60 * M)}
+    assert [one.price for one in fires] == [closes[START + 2 * M], closes[START + 5 * M]]
+    assert fires[0].evidence["value"] == (9.0 if "score" in when else 1.0)
+    assert fires[0].evidence["feature"] in ("score", "alarm")
+    assert not answer.is_exact(fires[0])
+    silent = await replay(memory(zigzag(10))).run(question(document(when)))
+    assert silent.signals == []
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"type": "drift"},
+        {"type": "or", "of": [{"type": "anomaly", "score": "4"}, ABOVE]},
+    ],
+)
+async def test_what_models_said_and_nobody_wrote_down_is_refused(when: dict[str, Any]) -> None:
+    with pytest.raises(Invalid, match="not stored"):
+        await replay(memory(zigzag(10))).run(question(document(when)))
+
+
+async def test_groups_read_all_that_their_members_read() -> None:
+    past = memory(zigzag(100))
+    past.add_quotes(
+        PlacedQuote(at, Quote(1, at, 100.0, 1.0, 103.0, 1.0, at)) for at in range(START + S, START + 5 * M, 9 * S)
+    )
+    both = {"type": "and", "of": [{"type": "spread", "percent": "1%"}, ABOVE]}
+    answer = await replay(past).run(question(document(both)))
+    assert answer.resolution is Resolution.QUOTE
+    assert answer.signals
 
 
 async def test_suspects_count_for_rules_that_ask_for_them() -> None:

@@ -330,6 +330,23 @@ async def test_some_goodbyes_are_for_ever(code: int, error: type[Exception]) -> 
             await take(client.signals(), 1)
 
 
+async def test_closing_ends_well_whatever_the_server_says() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        await socket.send(WELCOME)
+        await socket.recv()
+        shared = json.loads(one(1)) | {"prev": None, "consumer": "bot", "attempt": 1, "lease": 3}
+        await socket.send(json.dumps({**json.loads(SNAPSHOT), "consumer": "bot", "lease": 3}))
+        await socket.send(json.dumps(shared))
+        await socket.recv()  # the ack
+        await socket.close(4001, "ended")
+
+    async with server(handle) as url, Client("key", url, options=FAST) as client:
+        stream = client.signals(consumer="bot")
+        (signal,) = await take(stream, 1)
+        await stream.ack(signal)
+    assert not stream.health.connected
+
+
 # -- without asyncio --------------------------------------------------------------------------------------------------
 
 

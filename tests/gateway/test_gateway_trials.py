@@ -49,6 +49,24 @@ async def test_a_rule_of_markets_nobody_hears(world: World, ann: Api) -> None:
     assert (await ann("POST", f"/rules/{rule['id']}/test"))[0] == 202
 
 
+async def test_rules_over_a_watchlist(world: World, ann: Api) -> None:
+    listed = {**MAILED, "symbols": {"watchlist": "majors"}}
+    status, problem = await ann("POST", "/rules", listed)
+    assert (status, problem["field"]) == (422, "symbols.watchlist")
+    assert problem["detail"].endswith("yours: none yet")
+    _, made = await ann("POST", "/watchlists", {"name": "majors", "symbols": []})
+    assert (await ann("POST", "/rules", {**listed, "symbols": {"watchlist": "minors"}}))[1]["detail"].endswith("majors")
+    _, rule = await ann("POST", "/rules", listed)
+    told = world.changes
+    assert (await ann("POST", f"/rules/{rule['id']}/test"))[0] == 422
+    await ann("PUT", f"/watchlists/{made['id']}", {"name": "majors", "symbols": ["ETH-USD", "ETH-USD"]})
+    assert (await ann("GET", f"/watchlists/{made['id']}"))[1]["symbols"] == ["ETH-USD"]
+    assert (await ann("POST", f"/rules/{rule['id']}/test"))[1]["market"] == "coinbase:ETH-USD"
+    await ann("DELETE", f"/watchlists/{made['id']}")
+    assert (await ann("POST", f"/rules/{rule['id']}/test"))[0] == 422
+    assert world.changes == told + 2
+
+
 async def test_mail_is_taken_away_by_its_owner(world: World, ann: Api) -> None:
     status, page = await ann("GET", "/channels")
     assert (status, page["channels"]) == (

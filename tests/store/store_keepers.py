@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from pricewatch.domain.signal import Direction, Signal, signal_id
 from pricewatch.ports.accounts import Accounts
-from pricewatch.ports.journal import FeedLog, Journal, SystemFeed
+from pricewatch.ports.journal import FeedLog, LeasedJournal, SystemFeed
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.records import Records
 from pricewatch.ports.rules import RuleBook
@@ -31,7 +31,7 @@ class Keepers(NamedTuple):
     clock: ManualClock
     accounts: Accounts
     rules: RuleBook
-    journal: Journal
+    journal: LeasedJournal
     feeds: FeedLog
     outbox: Outbox
     system: SystemFeed

@@ -151,6 +151,22 @@ def test_at_the_cap_the_oldest_go_counted(opener: Opener) -> None:
     assert spool.behind == 2 * len(left)
 
 
+def test_discarding_leaves_nothing_and_goes_on_counting(opener: Opener) -> None:
+    spool = opener()
+    for _ in range(3):
+        spool.append(1, 2, b"x" * 3_000)
+    spool.acknowledge(spool.read(2), 0.0)
+    rows, gone = spool.discard()
+    assert rows == 4
+    delete(gone)
+    assert files(spool) == []
+    assert (spool.behind, spool.size, numbers(spool)) == (0, 0, [])
+    spool.rewind()
+    assert numbers(spool) == []
+    assert spool.append(1, 1, b"y") == 4
+    assert numbers(spool) == [4]
+
+
 def test_only_one_process_has_it(opener: Opener, tmp_path: Path) -> None:
     opener()
     second = Spool(tmp_path / "spool", segment_size=4_096, cap=1 << 20, keep=5.0, memory=1 << 16)

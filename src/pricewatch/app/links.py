@@ -178,8 +178,19 @@ class TickInlet:
     trades that are stored already are left out then.
     """
 
-    def __init__(self, sink: TickSink, writer: TickWriter, marks: Mapping[int, Mark], markets: Collection[int]) -> None:
-        """`marks`: how far each market's stored trades reach; ticks of markets other than `markets` are dropped."""
+    def __init__(
+        self,
+        sink: TickSink,
+        writer: TickWriter,
+        marks: Mapping[int, Mark],
+        markets: Collection[int],
+        sure: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`marks`: how far each market's stored trades reach; ticks of markets other than `markets` are dropped.
+
+        `sure` is awaited before every read: it returns while what we take from the bus is ours to take.
+        """
+        self._sure = sure
         self._sink = sink
         self._writer = writer
         self._marks = dict(marks)
@@ -212,6 +223,8 @@ class TickInlet:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._acknowledge(subscription), name="inlet.acknowledge")
             while True:
+                if self._sure is not None:
+                    await self._sure()
                 batch = await subscription.next(timeout=1.0)
                 if batch is not None:
                     self.take(batch)

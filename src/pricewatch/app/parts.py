@@ -13,6 +13,7 @@ from pricewatch.app.drifting import Drifting
 from pricewatch.app.fanout import Signals, Tapes
 from pricewatch.app.following import Following
 from pricewatch.app.holes import Holes
+from pricewatch.app.home import home_name
 from pricewatch.app.links import (
     RULES,
     SIGNALS,
@@ -40,7 +41,7 @@ from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import SignalSink
+from pricewatch.ports.journal import Grant, Journal, SignalSink
 from pricewatch.ports.models import ForecastSink
 from pricewatch.ports.outbox import DeliveryState
 from pricewatch.ports.rules import RuleChanges
@@ -82,6 +83,26 @@ class Evaluator(Part, TickSink, RuleChanges, ForecastSink, Protocol):
         ...
 
 
+class Shard(Part, Journal, Protocol):
+    """The right to evaluate, as its engine and those around it need it."""
+
+    async def acquire(self) -> Grant:
+        """Stand by until it is ours."""
+        ...
+
+    async def run(self) -> None:
+        """Keep it, until cancelled."""
+        ...
+
+    async def sure(self) -> None:
+        """Return once it is certainly ours."""
+        ...
+
+    async def release(self) -> None:
+        """Hand it over."""
+        ...
+
+
 class Assembly:
     """The parts this process runs. In one process they call each other; what runs elsewhere is reached by the bus."""
 
@@ -110,7 +131,11 @@ class Assembly:
         self._sinks = Signals()
         self._drifting = Drifting(store.system, self._sinks, lambda: self.markets)
         self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
-        self.evaluation = self._build_evaluation() if "engine" in self._roles else None
+        self._replaceable = settings.evaluation.replaceable
+        if self._replaceable is None:
+            self._replaceable = "ingest" not in self._roles
+        self.shard = self._build_shard() if "engine" in self._roles else None
+        self.evaluation = self._build_evaluation(self.shard) if self.shard is not None else None
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
@@ -146,7 +171,18 @@ class Assembly:
 
     # -- building -----------------------------------------------------------------------------------------------------
 
-    def _build_evaluation(self) -> Evaluator:
+    def _build_shard(self) -> Shard:
+        from pricewatch.evaluation.takeover import Tenure
+
+        return Tenure(
+            self.settings.evaluation,
+            self.store.journal,
+            owner=self._owner,
+            home=home_name(self.settings.app.data),
+            rows=self.store.ticks if self._replaceable else None,
+        )
+
+    def _build_evaluation(self, journal: Journal) -> Evaluator:
         from pricewatch.engine.evaluate import Engine
         from pricewatch.evaluation.worker import Evaluation
 
@@ -159,7 +195,7 @@ class Assembly:
             writer=store.ticks,
             ticks=store.log,
             history=store.history,
-            journal=store.journal,
+            journal=journal,
             rules=store.rules,
             models=store.models,
             tape=self._tapes,
@@ -218,8 +254,8 @@ class Assembly:
 
     def open_gateway(self, stages: Stages) -> None:
         """Answer `/healthz` and `/readyz` before anything else is up; not ready until evaluation has recovered."""
-        if self.evaluation is not None:
-            self.add_parts(self.evaluation)
+        if self.shard is not None and self.evaluation is not None:
+            self.add_parts(self.shard, self.evaluation)
         if self.gateway is not None:
             stages.start("gateway", self.gateway.run())
             self.add_parts(self.previews)
@@ -239,8 +275,8 @@ class Assembly:
             self.add_parts(self.delivery)
             stages.start("delivery", self.delivery.run())
             stages.on_stop("mails", self._mails_out)
-        if self.evaluation is not None:
-            await self._start_evaluation(stages, self.evaluation)
+        if self.evaluation is not None and self.shard is not None:
+            await self._start_evaluation(stages, self.evaluation, self.shard)
         if "training" in self._roles and self.evaluation is not None:
             self._start_training(stages, self.evaluation)
         if "ingest" in self._roles:
@@ -287,11 +323,19 @@ class Assembly:
                 waiting = True
                 await asyncio.sleep(self.settings.database.probe_interval)
 
-    async def _start_evaluation(self, stages: Stages, evaluation: Evaluator) -> None:
-        """Spool first: what an earlier process left there is read before anything is evaluated."""
+    async def _start_evaluation(self, stages: Stages, evaluation: Evaluator, shard: Shard) -> None:
+        """Spool first: what an earlier process left there is read before anything is evaluated.
+
+        Its folder is ours before we ask for the shard: nobody else asks in its name.
+        """
         store = self.store
         await store.ticks.open()
         stages.on_stop("spool", store.ticks.close)
+        stages.on_stop("handover", shard.release)
+        grant = await shard.acquire()
+        stages.start("shard", shard.run())
+        if self._replaceable and not grant.kept:
+            await store.ticks.forget()
         await store.ticks.recover()
         await self._patiently("recovery", lambda: evaluation.recover(self.markets))
         self._followers.append(evaluation.follow)
@@ -396,7 +440,8 @@ class Assembly:
         here = self._roles
         if self.evaluation is not None and "ingest" not in here:
             markets = [market.id for market in self.markets]
-            inlet = TickInlet(self.evaluation, self.store.ticks, await self._marks(), markets)
+            sure = self.shard.sure if self.shard is not None else None
+            inlet = TickInlet(self.evaluation, self.store.ticks, await self._marks(), markets, sure)
             self._followers.append(lambda new: inlet.follow(market.id for market in new))
             # One name for every owner of the shard: what the last one left unacknowledged comes first, and at once.
             shard = f"shard-{self.settings.evaluation.shard}"

@@ -14,7 +14,7 @@ from pricewatch.ports.ticks import Sequenced
 
 STILL = int(Flag.HISTORY | Flag.SUSPECT)
 """Trades that do not move a market's time."""
-_FIRST, _MOST = 3, 32
+_FIRST, _MOST = 3, 8
 """Minutes read at a time: few where the rule is touched, more and more while it stays busy."""
 
 

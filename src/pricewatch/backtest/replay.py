@@ -8,9 +8,10 @@ from operator import attrgetter
 
 import msgspec
 
+from pricewatch.backtest.bars import by_bars, numbers, told
 from pricewatch.backtest.chart import coarse
 from pricewatch.backtest.feeding import Feeder, Input, PlacedForecast
-from pricewatch.backtest.kinds import BANDS, QUOTES, features, is_quick
+from pricewatch.backtest.kinds import BANDS, QUOTES, SCORES, features, is_by_bars, is_quick
 from pricewatch.backtest.order import in_order, merged
 from pricewatch.backtest.path import walk
 from pricewatch.backtest.quick import QuickWalk
@@ -56,15 +57,18 @@ class Replay:
         rule = parse(question.document)
         self._check_span(question)
         markets = await self._markets(rule, question)
-        told = _Steady(progress)
+        bars = is_by_bars(rule)
+        steady = _Steady(progress)
         shares = [await self._share(market, question, rule) for market in markets]
         active = ActiveRule(question.identity, question.account_id, question.version, rule, question.start - 1)
-        if is_quick(rule):
-            signals, fed = await self._quickly(shares, active, told)
+        if bars:
+            signals, fed = await self._by_bars(shares, active, steady)
+        elif is_quick(rule):
+            signals, fed = await self._quickly(shares, active, steady)
         else:
-            signals, fed = await self._wholly(shares, active, told)
+            signals, fed = await self._wholly(shares, active, steady)
         charts = [await self._chart(share, question.points) for share in shares]
-        told(1.0)
+        steady(1.0)
         return Answer(
             rule_id=active.id,
             rule_version=active.version,
@@ -128,6 +132,27 @@ class Replay:
                 await quick.run(share.start, share.end, told.part(number, len(shares)))
             signals += feeder.finish(share.end)
             fed += feeder.fed
+        signals.sort(key=attrgetter("seen"))
+        return signals, fed
+
+    # -- anomalies: stored scores, minute by minute --------------------------------------------------------------------
+
+    async def _by_bars(self, shares: Sequence[_Share], active: ActiveRule, steady: _Steady) -> tuple[list[Signal], int]:
+        """Each market on its own; what they said, in the order."""
+        rule = active.rule
+        signals: list[Signal] = []
+        fed = 0
+        for number, share in enumerate(shares):
+            feeder = Feeder(self._engine, [share.market], msgspec.structs.replace(active, rule=by_bars(rule)))
+            market, start = share.market.id, _down(share.start)
+            scores = await self._past.scores(market, start, share.end - MINUTE)
+            feeder.trades(numbers(rule, (one for one in scores if one.seen >= share.start)))
+            found = feeder.finish(share.end)
+            if found:
+                closes = {one.at: one.close for one in await self._past.candles(market, start, share.end)}
+                signals += [told(one, closes, rule.when.needs()) for one in found]
+            fed += feeder.fed
+            steady.part(number, len(shares))(1.0)
         signals.sort(key=attrgetter("seen"))
         return signals, fed
 
@@ -211,6 +236,8 @@ class _Steady:
 
 
 def _stretches(share: _Share, rule: Rule) -> list[Stretch]:
+    if rule.when.needs() in SCORES:
+        return [Stretch(share.market.key, Resolution.BAR, share.start, share.end)]
     found = []
     traded = share.end if share.first is None else max(share.start, share.first)
     if share.candles:

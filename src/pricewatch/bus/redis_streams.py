@@ -256,6 +256,7 @@ class _Consumer:
         )
         self._ahead.extend(entry for entry in entries if entry[0] not in self._held)
         if not entries:
+            self._own = b"0"  # a former process under our name may have read on: its entries are ours, too
             self._claim_at = now + self._link.settings.claim_idle / 2
 
     async def _read_new(self, patience: float) -> None:

@@ -14,6 +14,7 @@ from pricewatch.client.frames import Frame, frame
 from pricewatch.client.health import Health
 from pricewatch.client.options import Backoff, Options
 from pricewatch.client.signal import Signal
+from pricewatch.domain.errors import PricewatchError
 
 _BEAT = 5.0
 """Seconds between heartbeats until the welcome says better."""
@@ -105,8 +106,8 @@ class Signals:
             async with asyncio.timeout(self._options.close_timeout):
                 while not self._follower.is_confirmed() and self._connection is not None:
                     await self._take(connection)
-        except (TimeoutError, Gone, Again):
-            pass  # they come again to whoever goes on; ids tell
+        except (TimeoutError, Gone, Again, PricewatchError):
+            pass  # what was not confirmed comes again to whoever goes on, with the same id
         finally:
             self._lose("closed")
             await connection.close()

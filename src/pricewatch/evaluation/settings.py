@@ -39,3 +39,16 @@ class EvaluationSettings(BaseModel):
     catch_up_tail: int = Field(
         default=20_000, ge=100, description="Ticks kept in memory while evaluation catches up with storage."
     )
+    lease: float = Field(
+        default=3.0,
+        gt=0,
+        description="Seconds without a commit after which another engine may take the shard over.",
+    )
+    standby_interval: float = Field(
+        default=0.25, gt=0, description="Seconds between a standing-by engine's looks whether the shard is free."
+    )
+    replaceable: bool | None = Field(
+        default=None,
+        description="Whether an engine with another data folder may take over: commits then wait until the ticks are "
+        "in their table. Unset: where ticks come over the bus.",
+    )

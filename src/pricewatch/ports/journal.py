@@ -22,6 +22,26 @@ class Claim(msgspec.Struct, frozen=True):
     """Everything with `seen` up to here has been evaluated and committed; 0 at the very start."""
 
 
+class Grant(msgspec.Struct, frozen=True):
+    """The shard is ours: nobody held it, its owner handed it over, or its lease had run out."""
+
+    claim: Claim
+    former: str
+    """Who had it before; empty for nobody."""
+    kept: bool
+    """Whether that was this home, too: then nobody else wrote to the shard meanwhile."""
+    silent: float
+    """Seconds since the former owner was last heard."""
+
+
+class Held(msgspec.Struct, frozen=True):
+    """The shard is somebody else's."""
+
+    owner: str
+    silent: float
+    """Seconds since they were last heard."""
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What one commit writes. Later rows of the same (rule, market) win."""
 
@@ -52,6 +72,21 @@ class Journal(Protocol):
 
     async def states(self, shard: int) -> list[StateRow]:
         """Every stored rule state, for a restart."""
+        ...
+
+
+class LeasedJournal(Journal, Protocol):
+    """A journal whose shards are held for a time that every commit begins anew."""
+
+    async def request(self, shard: int, owner: str, *, home: str, lease: float) -> Grant | Held:
+        """Take the shard for `lease` seconds after each commit, unless it is another home's whose lease still runs.
+
+        Whoever had it is fenced from then on, and what they were writing is undone. Raises `Unavailable`.
+        """
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Let the next one have it at once; nothing where it is no longer ours. Raises `Unavailable`."""
         ...
 
 

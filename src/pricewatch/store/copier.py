@@ -8,7 +8,7 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 
-from pricewatch.domain.errors import ConfigError, Unavailable
+from pricewatch.domain.errors import ConfigError, Fenced, Unavailable
 from pricewatch.domain.time import to_datetime
 from pricewatch.store.copyrows import HEADER, QUOTES, TRADES, TRAILER, Table, place, rows
 from pricewatch.store.pool import Connection, Database
@@ -50,11 +50,13 @@ class Copier:
         self._database = database
         self._within = write_timeout
         self._server: int | None = None
+        self.fence: tuple[int, int] | None = None
+        """Shard and term: rows are written only while that term is in force, where there is one."""
 
     async def put(self, table: Table, payload: bytes, *, redo: bool) -> Outcome:
         """All rows of one batch; a row the server refuses is left out alone, and counted.
 
-        `redo`: the table most likely has them already. Raises `Unavailable` or `Reconnected`.
+        `redo`: the table most likely has them already. Raises `Unavailable`, `Reconnected` or `Fenced`.
         """
         try:
             return Outcome(await self._call(table, payload, redo=redo))
@@ -99,7 +101,16 @@ class Copier:
 
     async def _copy(self, connection: Connection, table: Table, payload: bytes) -> int:
         self._same_server(connection)
-        return await _copy_into(connection, table.name, table, payload)
+        if self.fence is None:
+            return await _copy_into(connection, table.name, table, payload)
+        async with connection.transaction():
+            await self._hold(connection)
+            return await _copy_into(connection, table.name, table, payload)
+
+    async def _hold(self, connection: Connection) -> None:
+        """Whoever takes the shard over waits for the end of this transaction, or ends it."""
+        if self.fence is not None and not await connection.fetchval(SQL["hold"], *self.fence):
+            raise Fenced(f"shard {self.fence[0]} is another process's: term {self.fence[1]} has ended")
 
     async def _copy_staged(self, connection: Connection, table: Table, payload: bytes) -> int:
         """How many of the rows the table now holds as ours: put there now, or by an earlier try."""
@@ -108,6 +119,7 @@ class Copier:
         identity = table.identity.split(", ")
         same = " AND ".join(f"t.{column} = s.{column}" for column in (*identity, "seen"))
         async with connection.transaction():
+            await self._hold(connection)
             await connection.execute(
                 f"CREATE TEMP TABLE IF NOT EXISTS {staged} (LIKE {table.name}) ON COMMIT DELETE ROWS;"
                 "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off"

@@ -15,7 +15,7 @@ from pricewatch.domain.errors import Fenced, Unavailable
 from pricewatch.domain.rule import Phase, RuleState, StateRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import Change, Claim
+from pricewatch.ports.journal import Change, Claim, Grant, Held
 from pricewatch.store import sql
 from pricewatch.store.pool import Database, Row
 
@@ -29,7 +29,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class PostgresJournal:
-    """Keeps `ports.journal.Journal`. `committed` is the given clock's time, taken when the change is sent."""
+    """Keeps `ports.journal.LeasedJournal`. `committed` is the given clock's time, taken when the change is sent."""
 
     def __init__(self, database: Database, clock: Clock, *, patience: float = 5.0, batch: int = 5_000) -> None:
         self._database = database
@@ -44,6 +44,20 @@ class PostgresJournal:
         claim = Claim(shard=shard, owner=owner, term=row["term"], cursor=row["cursor_seen"])
         await self._rehearse(claim)
         return claim
+
+    async def request(self, shard: int, owner: str, *, home: str, lease: float) -> Grant | Held:
+        """As the port says; a lease is counted by the database's clock alone."""
+        (row,) = await self._database.fetch(_SQL["request"], shard, owner, home, lease)
+        granted, holder, term, cursor, kept, silent = row
+        if not granted:
+            return Held(owner=holder, silent=silent)
+        claim = Claim(shard=shard, owner=owner, term=term, cursor=cursor)
+        await self._rehearse(claim)
+        return Grant(claim=claim, former=holder, kept=kept, silent=silent)
+
+    async def release(self, claim: Claim) -> None:
+        """As the port says."""
+        await self._database.execute(_SQL["release"], claim.shard, claim.term)
 
     async def _rehearse(self, claim: Claim) -> None:
         """A change that leaves nothing behind, of an account and a rule that cannot be.

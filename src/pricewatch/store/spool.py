@@ -206,6 +206,13 @@ class Spool:
             gone.append(self._drop_oldest())
         return gone
 
+    def discard(self) -> tuple[int, list[Path]]:
+        """Let go of everything: rows that were not acknowledged, and the files, for `delete`."""
+        rows = self.behind
+        gone = [self._drop_oldest() for _ in range(len(self._segments))]
+        self.acknowledged = self.last
+        return rows, gone
+
     # -- within -----------------------------------------------------------------------------------------------------
 
     def _room(self, size: int) -> _Segment:

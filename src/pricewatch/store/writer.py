@@ -180,6 +180,17 @@ class TickStore:
             else:
                 return
 
+    def fence(self, shard: int, term: int) -> None:
+        """From now on rows are written under this term alone; `drain`, `recover` and `run` raise `Fenced` after it."""
+        self._copier.fence = (shard, term)
+
+    async def forget(self) -> None:
+        """Before `recover`: what an earlier process left in the spool has been given its place by another owner."""
+        rows, files = self._spool.discard()
+        await asyncio.to_thread(delete, files)
+        if rows:
+            log.info("spool.forgotten", rows=rows)
+
     async def run(self) -> None:
         """Copy, conflate quotes, make the spool safe, until cancelled; what is packed then goes to the spool."""
         try:

@@ -11,7 +11,7 @@ from pricewatch.domain.rule import StateRow
 from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.domain.watch import SYSTEM
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import Change, Claim, FeedHead
+from pricewatch.ports.journal import Change, Claim, FeedHead, Grant, Held
 from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.consumers import MemoryConsumers
@@ -21,7 +21,7 @@ from pricewatch.testing.rules import MemoryRuleBook
 
 
 class MemoryJournal:
-    """Keeps `ports.journal.Journal`, `FeedLog` and `SystemFeed` over the other memory keepers.
+    """Keeps `ports.journal.LeasedJournal`, `FeedLog` and `SystemFeed` over the other memory keepers.
 
     Set `down` to be `Unavailable`.
     """
@@ -35,6 +35,8 @@ class MemoryJournal:
         self._states: dict[tuple[uuid.UUID, int], tuple[int, StateRow]] = {}
         self._feeds: dict[uuid.UUID, list[FeedEntry]] = {}
         self._known: dict[uuid.UUID, FeedEntry] = {}
+        self._leases: dict[int, tuple[str, float, int]] = {}
+        """By shard: home, seconds, and when it was last renewed."""
         self.down = False
 
     async def claim(self, shard: int, owner: str) -> Claim:
@@ -43,7 +45,28 @@ class MemoryJournal:
         held = self._claims.get(shard)
         term, cursor = (1, 0) if held is None else (held.term + 1, held.cursor)
         claim = self._claims[shard] = Claim(shard=shard, owner=owner, term=term, cursor=cursor)
+        self._leases[shard] = ("", 0.0, self._clock.now())
         return claim
+
+    async def request(self, shard: int, owner: str, *, home: str, lease: float) -> Grant | Held:
+        """As the port says, by the given clock."""
+        self._check()
+        held, now = self._claims.get(shard), self._clock.now()
+        whose, seconds, renewed = self._leases.get(shard, ("", 0.0, now))
+        silent = (now - renewed) / 1e6
+        if held is not None and whose != home and silent < seconds:
+            return Held(owner=held.owner, silent=silent)
+        claim = await self.claim(shard, owner)
+        self._leases[shard] = (home, lease, now)
+        return Grant(claim=claim, former="" if held is None else held.owner, kept=whose == home, silent=silent)
+
+    async def release(self, claim: Claim) -> None:
+        """As the port says."""
+        self._check()
+        held = self._claims.get(claim.shard)
+        if held is not None and held.term == claim.term:
+            home, _, renewed = self._leases[claim.shard]
+            self._leases[claim.shard] = (home, 0.0, renewed)
 
     async def commit(self, claim: Claim, change: Change) -> list[FeedEntry]:
         """As the port says."""
@@ -51,6 +74,7 @@ class MemoryJournal:
         held = self._claims.get(claim.shard)
         if held is None or held.term != claim.term:
             raise Fenced(f"shard {claim.shard} is no longer {claim.owner}'s: term {claim.term} has ended")
+        self._leases[claim.shard] = (*self._leases[claim.shard][:2], self._clock.now())
         cursor = max(held.cursor, change.cursor)
         self._claims[claim.shard] = Claim(shard=claim.shard, owner=held.owner, term=held.term, cursor=cursor)
         self._take_up(change.effective)

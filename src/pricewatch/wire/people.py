@@ -174,7 +174,7 @@ class WatchlistBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     symbols: Annotated[list[Symbol], msgspec.Meta(max_length=1_000)]
 
 
-class WatchlistDocument(msgspec.Struct, frozen=True, kw_only=True):
+class WatchlistRecord(msgspec.Struct, frozen=True, kw_only=True):
     """A watchlist."""
 
     id: uuid.UUID
@@ -187,7 +187,7 @@ class WatchlistDocument(msgspec.Struct, frozen=True, kw_only=True):
 class WatchlistPage(msgspec.Struct, frozen=True):
     """In order of id."""
 
-    watchlists: list[WatchlistDocument]
+    watchlists: list[WatchlistRecord]
     next: str | None
 
 
@@ -252,9 +252,9 @@ def audit(one: AuditEntry) -> AuditDocument:
     )
 
 
-def watchlist(one: Watchlist) -> WatchlistDocument:
+def watchlist(one: Watchlist) -> WatchlistRecord:
     """The public form of a watchlist."""
-    return WatchlistDocument(
+    return WatchlistRecord(
         id=one.id,
         name=one.name,
         symbols=list(one.symbols),

@@ -14,25 +14,27 @@ from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest import cursor
 from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, document, identifier, limit, no_content
 from pricewatch.ports.records import AuditLog, Watchlists
-from pricewatch.wire.people import AuditPage, WatchlistBody, WatchlistDocument, WatchlistPage, audit, watchlist
+from pricewatch.ports.rules import RuleChanges
+from pricewatch.wire.people import AuditPage, WatchlistBody, WatchlistPage, WatchlistRecord, audit, watchlist
 
 
 class Desk:
     """Watchlists of one's own, and who did what."""
 
-    def __init__(self, lists: Watchlists, log: AuditLog, quotas: Quotas) -> None:
+    def __init__(self, lists: Watchlists, log: AuditLog, quotas: Quotas, changes: RuleChanges) -> None:
         self._lists = lists
+        self._changes = changes
         self._log = log
         self._quotas = quotas
 
     def endpoints(self) -> list[Endpoint]:
         """Reading for everybody, writing for users; an administrator sees all of the audit log."""
         page = ("cursor", "limit")
-        write = Docs(WatchlistDocument, body=WatchlistBody, query=())
+        write = Docs(WatchlistRecord, body=WatchlistBody, query=())
         return [
             Endpoint("GET", "/watchlists", self.listing, docs=Docs(WatchlistPage, query=page)),
             Endpoint("POST", "/watchlists", self.create, Access.WRITE, write._replace(status=201)),
-            Endpoint("GET", "/watchlists/{id}", self.get, docs=Docs(WatchlistDocument, query=())),
+            Endpoint("GET", "/watchlists/{id}", self.get, docs=Docs(WatchlistRecord, query=())),
             Endpoint("PUT", "/watchlists/{id}", self.change, Access.WRITE, write),
             Endpoint("DELETE", "/watchlists/{id}", self.delete, Access.WRITE, Docs(status=204, query=())),
             Endpoint("GET", "/audit", self.audit, docs=Docs(AuditPage, query=("account", *page))),
@@ -50,6 +52,7 @@ class Desk:
         wish = await document(request, WatchlistBody)
         await self._quotas.check_watchlists(who.account.id)
         made = await self._lists.create(who.account.id, wish.name, _symbols(wish))
+        self._changes.rules_changed()
         return reply(watchlist(made), 201, {"Location": f"/api/v1/watchlists/{made.id}"})
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
@@ -57,13 +60,16 @@ class Desk:
         return reply(watchlist(await self._lists.get(who.account.id, identifier(request))))
 
     async def change(self, request: web.Request, who: Identity) -> web.Response:
-        """Replace its name and symbols."""
+        """Replace its name and symbols; rules over it follow."""
         number, wish = identifier(request), await document(request, WatchlistBody)
-        return reply(watchlist(await self._lists.change(who.account.id, number, wish.name, _symbols(wish))))
+        changed = await self._lists.change(who.account.id, number, wish.name, _symbols(wish))
+        self._changes.rules_changed()
+        return reply(watchlist(changed))
 
     async def delete(self, request: web.Request, who: Identity) -> web.Response:
-        """It is gone."""
+        """It is gone; rules over it watch nothing until there is one of that name again."""
         await self._lists.delete(who.account.id, identifier(request))
+        self._changes.rules_changed()
         return no_content()
 
     async def audit(self, request: web.Request, who: Identity) -> web.Response:

@@ -23,6 +23,7 @@ from pricewatch.gateway.rest.endpoint import (
     limit,
     no_content,
 )
+from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.rules.document import RuleDocument
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
@@ -35,8 +36,11 @@ Parse = Callable[[bytes], object]
 class Rules:
     """One account's rules."""
 
-    def __init__(self, book: RuleBook, changes: RuleChanges, board: Board, parse: Parse, quotas: Quotas) -> None:
+    def __init__(
+        self, book: RuleBook, changes: RuleChanges, board: Board, parse: Parse, quotas: Quotas, lists: Watchlists
+    ) -> None:
         self._book = book
+        self._lists = lists
         self._quotas = quotas
         self._changes = changes
         self._board = board
@@ -65,7 +69,7 @@ class Rules:
 
     async def create(self, request: web.Request, who: Identity) -> web.Response:
         """A new rule; what is wrong with it is named with its place in the document and the fix."""
-        body = await self._document(request)
+        body = await self._document(request, who)
         await self._quotas.check_rules(who.account.id)
         stored = await self._book.create(who.account.id, body)
         self._changes.rules_changed()
@@ -88,7 +92,7 @@ class Rules:
     async def revise(self, request: web.Request, who: Identity) -> web.Response:
         """A new version."""
         rule_id = identifier(request)
-        stored = await self._book.revise(who.account.id, rule_id, await self._document(request))
+        stored = await self._book.revise(who.account.id, rule_id, await self._document(request, who))
         self._changes.rules_changed()
         return reply(rule(stored))
 
@@ -98,15 +102,24 @@ class Rules:
         self._changes.rules_changed()
         return no_content()
 
-    async def _document(self, request: web.Request) -> bytes:
+    async def _document(self, request: web.Request, who: Identity) -> bytes:
         body = await json_body(request)
         self._parse(body)
-        self._check_symbols(msgspec.json.decode(body))
+        document = msgspec.json.decode(body)
+        symbols = document.get("symbols") if isinstance(document, dict) else None
+        self._check_symbols(symbols)
+        if isinstance(symbols, dict):
+            await self._check_list(who, str(symbols.get("watchlist")))
         return body
 
-    def _check_symbols(self, document: Any) -> None:
+    async def _check_list(self, who: Identity, name: str) -> None:
+        """Nor does a rule wait for a list there is not."""
+        if await self._lists.find(who.account.id, name) is None:
+            known = ", ".join(one.name for one in await self._lists.page(who.account.id, limit=10)) or "none yet"
+            raise Invalid("symbols.watchlist", f"you have no watchlist {name[:64]!r}; yours: {known}")
+
+    def _check_symbols(self, symbols: Any) -> None:
         """A rule on a misspelt symbol would wait in silence for ever."""
-        symbols = document.get("symbols") if isinstance(document, dict) else None
         known = {market.symbol for market in self._board.everything()}
         if not isinstance(symbols, list) or not known:
             return

@@ -13,7 +13,7 @@ from pricewatch.gateway.problems import reply
 from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, identifier
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.outbox import Outbox
-from pricewatch.ports.records import Trials as Keeper
+from pricewatch.ports.records import Records
 from pricewatch.ports.rules import RuleBook
 from pricewatch.rules.document import Rule, parse
 from pricewatch.wire.owed import TrialDocument, delivery
@@ -22,10 +22,11 @@ from pricewatch.wire.owed import TrialDocument, delivery
 class Trials:
     """A test signal goes the whole way to its owner's channels, and has no place in the feed: no bot acts on it."""
 
-    def __init__(self, rules: RuleBook, outbox: Outbox, keeper: Keeper, board: Board, clock: Clock) -> None:
+    def __init__(self, rules: RuleBook, outbox: Outbox, records: Records, board: Board, clock: Clock) -> None:
         self._rules = rules
         self._outbox = outbox
-        self._keeper = keeper
+        self._keeper = records.trials
+        self._lists = records.watchlists
         self._board = board
         self._clock = clock
 
@@ -37,6 +38,9 @@ class Trials:
         """Bring a signal marked as a test to the rule's channels, now; see its deliveries for how far it comes."""
         stored = await self._rules.get(who.account.id, identifier(request))
         rule = parse(stored.document)
+        if rule.watchlist is not None:
+            listed = await self._lists.find(who.account.id, rule.watchlist)
+            rule = rule.over(listed.symbols if listed is not None else ())
         market = self._market(rule)
         now = self._clock.now()
         cause = f"test:{now}"

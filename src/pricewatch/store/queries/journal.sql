@@ -1,7 +1,13 @@
 -- name: claim
 INSERT INTO shard AS held (shard, owner, term) VALUES ($1, $2, 1)
-ON CONFLICT (shard) DO UPDATE SET owner = excluded.owner, term = held.term + 1
+ON CONFLICT (shard) DO UPDATE SET owner = excluded.owner, home = '', lease = 0, term = held.term + 1
 RETURNING term, cursor_seen;
+
+-- name: request
+SELECT granted, holder, new_term, at_cursor, kept, silent FROM shard_request($1, $2, $3, $4);
+
+-- name: release
+UPDATE shard SET lease = 0 WHERE shard = $1 AND term = $2;
 
 -- name: advance
 UPDATE shard SET cursor_seen = greatest(cursor_seen, $3) WHERE shard = $1 AND term = $2

@@ -2,6 +2,9 @@
 SELECT attname, atttypid::regtype::oid::regtype::text AS type FROM pg_attribute
 WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped ORDER BY attnum;
 
+-- name: hold
+SELECT shard_hold($1, $2);
+
 -- name: make_days
 SELECT make_days($1, $2::text[]::date[]);
 
