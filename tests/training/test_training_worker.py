@@ -187,7 +187,7 @@ async def test_a_missed_refit_lets_the_band_expire_visibly() -> None:
     desk = Desk(700, answer, no_luck)
     async with desk.running():
         await until(lambda: desk.shelf.told)
-        desk.clock.advance(2 * HOUR)
+        desk.clock.advance(3 * 3_600)
         with capture_logs() as logs:
             desk.trainer._schedule.rouse((1, "price"), 0.0)
             await until(lambda: desk.trainer.status()["expired"])
