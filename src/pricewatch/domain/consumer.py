@@ -11,7 +11,7 @@ from pricewatch.domain.signal import FeedEntry, Signal
 EVERYTHING = "*"
 
 
-class Filter(msgspec.Struct, frozen=True):
+class Filter(msgspec.Struct, frozen=True, cache_hash=True):
     """Which signals are wanted. An empty set asks for nothing in particular, but `symbols` names what is wanted."""
 
     symbols: frozenset[str] = frozenset({EVERYTHING})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -80,7 +81,7 @@ class Signals:
     ) -> None:
         self.channel = channel
         """Which feed: `signals`, the account's own, or `system`."""
-        self.filter = wanted
+        self.filter = _shared(wanted)
         self.after = after
         self.span = span
         self.phase = Phase.OPENING
@@ -218,7 +219,7 @@ class Signals:
         )
 
     def _select(self, symbols: Selection) -> None:
-        self.filter = msgspec.structs.replace(self.filter, symbols=symbols)
+        self.filter = _shared(msgspec.structs.replace(self.filter, symbols=symbols))
 
     def _is_recent(self, entry: FeedEntry) -> bool:
         return entry.seq <= self.cursor and msgspec.structs.replace(self.filter, symbols=self._news).wants(entry.signal)
@@ -246,6 +247,12 @@ def plan(
             frames.append(signal_frame(epoch, cursor, prev, document(entry), channel=channel, replay=is_replay))
             prev = cursor
     return Plan(frames, cursor, prev, is_hole=False)
+
+
+@functools.lru_cache(maxsize=4_096)
+def _shared(wanted: Filter) -> Filter:
+    """The first of equal filters: subscriptions at one place are found by looking at it, not into it."""
+    return wanted
 
 
 def _why_not(after: Place, opening: Opening) -> str | None:
