@@ -19,3 +19,4 @@ async def test_kills_and_a_freeze_change_no_signal() -> None:
     tell(found.line())
     found.check()
     assert len(found.takeovers) == takeover.SMALL.kills + takeover.SMALL.freezes
+    assert found.idle < len(found.takeovers)
