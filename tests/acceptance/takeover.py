@@ -290,7 +290,7 @@ async def disturbed(
 
 
 SMALL = Size(trades=6_000, speed=0.2, kills=2, freezes=1)
-FULL = Size(trades=100_000, speed=0.5, kills=10, freezes=3)
+FULL = Size(trades=100_000, speed=0.4, kills=10, freezes=3)
 
 
 def main() -> int:
@@ -303,7 +303,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     size = Size(options.trades, options.speed, options.kills, options.freezes)
-    quiet = size._replace(kills=0, freezes=0, speed=2 * size.speed)
+    quiet = size._replace(kills=0, freezes=0, speed=4 * size.speed)
     found: list[set[uuid.UUID]] = []
     for name, one in (("battered", size), ("again", quiet), ("and again", quiet)):
         outcome = asyncio.run(battered(one, seed=options.seed))
