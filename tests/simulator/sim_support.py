@@ -25,13 +25,14 @@ connect = partial(_connect, max_queue=None, max_size=None)
 
 
 async def until_closed(socket: ClientConnection) -> NoReturn:
-    """Listen until the connection ends; raises how it ended, with the last frame as a note."""
+    """Listen until the connection ends; raises how it ended, with the frames before it as notes."""
     frames: list[str] = []
     while True:
         try:
             frames.append(str(await socket.recv()))
         except ConnectionClosed as exc:
-            exc.add_note(frames[-1] if frames else "")
+            for frame in frames or [""]:
+                exc.add_note(frame)
             raise
 
 

@@ -52,7 +52,7 @@ async def test_a_real_fit_in_its_own_process_which_is_replaced_in_time() -> None
         assert isinstance(await pool.fit(work), Fitted)
         (worker,) = children()
         assert os.getpgid(worker) == worker
-        assert psutil.Process(worker).nice() >= 10
+        assert psutil.Process(worker).nice() >= min(19, psutil.Process().nice() + 10)
         assert isinstance(await pool.fit(work), Fitted)
         assert children() == set()
         assert pool.replaced == 1

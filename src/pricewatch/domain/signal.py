@@ -12,6 +12,10 @@ SIGNALS = uuid.UUID("6f3ed1c4-9a3b-5a51-8d3f-0d5a3f6f0c11")
 """The namespace of every signal id."""
 
 
+EVIDENCE = 1
+"""The version of what `Signal.evidence` says and means."""
+
+
 class Direction(enum.StrEnum):
     """What happened to the rule: its condition began or ceased to hold, or its own life changed."""
 

@@ -9,7 +9,7 @@ import msgspec
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.rule import Phase, RuleState
-from pricewatch.domain.signal import Direction, Signal, signal_id
+from pricewatch.domain.signal import EVIDENCE, Direction, Signal, signal_id
 from pricewatch.domain.time import SECOND
 from pricewatch.engine.group import GroupIndex
 from pricewatch.engine.index import Instance, LevelIndex
@@ -21,7 +21,6 @@ from pricewatch.rules.base import PRICES, SCORE
 from pricewatch.rules.minutes import is_of_minutes
 from pricewatch.rules.policy import Policy
 
-VERSION = 1
 WHOLE_SCOPE = "rule"
 """The scope of what concerns a rule on all its markets."""
 
@@ -103,7 +102,7 @@ def notice(active: ActiveRule, direction: Direction, at: int, seen: int) -> Sign
         received=seen,
         price=0.0,
         since=at,
-        evidence={"v": VERSION, "expires": policy.expires},
+        evidence={"v": EVIDENCE, "expires": policy.expires},
         channels=policy.channels,
         not_before=_not_before(policy, seen),
     )
@@ -126,7 +125,7 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
     `value` is the number the condition read (`feature` says which), `prior` what it was at the sample before.
     """
     index = instance.index
-    facts: dict[str, Any] = {"v": VERSION, "feature": index.feature.name, "price": decimal_text(cause.price)}
+    facts: dict[str, Any] = {"v": EVIDENCE, "feature": index.feature.name, "price": decimal_text(cause.price)}
     value = index.now if cause.sample else index.x
     for name, number in (("value", value), ("prior", index.prior)):
         if not math.isnan(number) and (cause.sample or name == "value"):

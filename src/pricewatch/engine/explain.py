@@ -14,8 +14,7 @@ import msgspec
 
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.model import ForecastRow
-from pricewatch.domain.signal import Direction, Signal
-from pricewatch.engine.evidence import VERSION
+from pricewatch.domain.signal import EVIDENCE, Direction, Signal
 
 _CLOSE = 1e-6
 """Numbers in evidence are rounded to a billionth of a per cent; anything further apart is another number."""
@@ -66,8 +65,8 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
         return Explanation(
             None, f"the rule itself is {signal.direction.value}: no number of a market made that", [], []
         )
-    if facts.get("v") != VERSION:
-        text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {VERSION}"
+    if facts.get("v") != EVIDENCE:
+        text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {EVIDENCE}"
         return Explanation(None, text, [], [])
     try:
         made = [] if signal.cause.startswith("timer:") else _number(facts)  # a timer finds price and number as they are
