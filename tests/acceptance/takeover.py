@@ -289,7 +289,7 @@ async def disturbed(
     return Outcome(left, wanted, capture, takeovers, handover, woken, complaints, idle)
 
 
-SMALL = Size(trades=4_000, speed=0.2, kills=1, freezes=1)
+SMALL = Size(trades=3_000, speed=0.2, kills=1, freezes=1)
 FULL = Size(trades=100_000, speed=0.4, kills=10, freezes=3)
 
 
