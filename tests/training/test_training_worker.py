@@ -136,13 +136,15 @@ async def test_an_artefact_of_an_unknown_schema_is_refused_by_the_fit() -> None:
 
 
 async def test_too_few_candles_are_waited_for() -> None:
-    def strict(work: Job) -> Fitted | Failed:
-        return answer(work) if len(work.candles) >= 300 else Failed("299 rows", "short")
-
-    desk = Desk(350, strict)
+    desk = Desk(350)
     desk.shelf.stored, rest = desk.shelf.stored[:299], desk.shelf.stored[299:]
     async with desk.running():
-        await until(lambda: desk.trainer.status()["unfitted"].get("1/price") == "short: 299 rows")
+        await until(
+            lambda: (
+                desk.trainer.status()["unfitted"].get("1/price") == "short: 299 rows of 1 min, at least 300 are needed"
+            )
+        )
+        assert not desk.jobs, "no process was asked"
         assert desk.trainer.failed == 0, "that is the candles' fault"
         desk.shelf.stored += rest
         await until(lambda: desk.shelf.told)
@@ -182,13 +184,14 @@ async def test_failures_change_nothing_but_counters_and_are_tried_again() -> Non
 
 
 async def test_a_missed_refit_lets_the_band_expire_visibly() -> None:
-    desk = Desk(350, answer, no_luck, answer)
+    desk = Desk(700, answer, no_luck)
     async with desk.running():
         await until(lambda: desk.shelf.told)
-        desk.clock.advance(2 * HOUR)
+        desk.clock.advance(3 * 3_600)
         with capture_logs() as logs:
             desk.trainer._schedule.rouse((1, "price"), 0.0)
             await until(lambda: desk.trainer.status()["expired"])
+            desk.pool.answers = [answer]
             await until(lambda: len(desk.shelf.told) == 2)
     assert [one["event"] for one in logs if "expired" in one["event"]] == ["training.band_expired"]
     assert desk.trainer.status()["expired"] == []
@@ -229,6 +232,7 @@ async def test_disabled_is_quiet() -> None:
 
 async def test_further_markets_are_taken_up() -> None:
     desk = Desk(350)
+    desk.shelf.stored += [msgspec.structs.replace(one, market=2) for one in desk.shelf.stored]
     async with desk.running():
         await until(lambda: desk.shelf.told)
         desk.trainer.follow([Market(2, "kraken", "BTC-USD", "XBT/USD")])

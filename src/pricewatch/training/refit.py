@@ -21,6 +21,7 @@ from pricewatch.domain.model import (
     What,
 )
 from pricewatch.domain.time import SECOND
+from pricewatch.models.baselines.history import named
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.models import ForecastSink, ModelStore
 from pricewatch.ports.registry import Artefacts, Registry
@@ -96,8 +97,7 @@ class Refitter:
 
     async def refit(self, market: int, kind: str, candles: Candles, pointer: Pointer | None, before: State) -> State:
         """The market's new state. Raises `Unavailable` when storage is away; then nothing has changed."""
-        champion = b"" if pointer is None else await self._champion(pointer)
-        outcome = await self.fits.fit(self._job(kind, candles, champion, pointer))
+        outcome = self._too_little(kind, candles) or await self._fit(kind, candles, pointer)
         if isinstance(outcome, Fitted) and not _is_sound(outcome):
             outcome = Failed("a number of the band is not finite or out of order")
         if isinstance(outcome, Failed):
@@ -114,6 +114,19 @@ class Refitter:
         if self._registered >= self._settings.keep_versions:
             self._registered = 0
             await self._artefacts.remove(await self._registry.prune(self._settings.keep_versions))
+
+    async def _fit(self, kind: str, candles: Candles, pointer: Pointer | None) -> Fitted | Failed:
+        champion = b"" if pointer is None else await self._champion(pointer)
+        return await self.fits.fit(self._job(kind, candles, champion, pointer))
+
+    def _too_little(self, kind: str, candles: Candles) -> Failed | None:
+        """Too few candles for any span: no process need be asked, as it would be each minute for each young market."""
+        least = self._settings.min_rows if kind == "price" else self._settings.baseline_min_rows
+        count = len(candles.packed)
+        if count >= least:
+            return None
+        text = f"{count} rows of {named(candles.span)}, at least {least} are needed"
+        return Failed(text, "short" if count else "empty")
 
     async def _champion(self, pointer: Pointer) -> bytes:
         """The artefact in use, verified once; empty where it cannot be believed."""
