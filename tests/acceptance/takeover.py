@@ -63,6 +63,8 @@ class Outcome(NamedTuple):
     """Exit codes of the frozen ones."""
     complaints: list[int]
     """How often each of them said so."""
+    idle: int
+    """So many of the takeovers came after the tape's last trade: a machine too slow for the speed."""
 
     @property
     def ids(self) -> set[uuid.UUID]:
@@ -79,7 +81,8 @@ class Outcome(NamedTuple):
             f"{len(self.left.prints)} trades of {sum(map(len, self.wanted.values()))} stored, {len(found)} signals, "
             f"{len(wanted - set(found))} missing, {len(set(found) - wanted)} extra, {len(found) - len(set(found))} "
             f"doubled; {len(self.takeovers)} takeovers, slowest {slowest} s, "
-            f"median {middle[len(middle) // 2] if middle else 0.0:.2f} s; handed over in {self.handover:.2f} s"
+            f"median {middle[len(middle) // 2] if middle else 0.0:.2f} s, {self.idle} after the last trade; "
+            f"handed over in {self.handover:.2f} s"
         )
 
     def check(self) -> None:
@@ -250,6 +253,7 @@ async def disturbed(
     takeovers: list[tuple[str, float]] = []
     woken: list[int] = []
     complaints: list[int] = []
+    idle = 0
     for number, act in enumerate(acts):
 
         async def reached(share: float = 0.05 + 0.85 * number / len(acts)) -> bool:
@@ -262,8 +266,7 @@ async def disturbed(
         if code is not None:
             woken.append(code)
             complaints.append(pair.lost() - lost)
-        if await rig.venue_done():
-            raise AssertionError(f"the tape was over before act {number} was; this machine is too slow for its speed")
+        idle += await rig.venue_done()
         await pair.stands_by(name)
     before, began = await pair.shard(), time.monotonic()
     name = await pair.owner()
@@ -283,11 +286,11 @@ async def disturbed(
     left = await rig.left()
     eager = [dataclasses.replace(rule, from_seen=0) for rule in left.rules]
     capture = {one.id for one in expected(eager, prints(file))}
-    return Outcome(left, wanted, capture, takeovers, handover, woken, complaints)
+    return Outcome(left, wanted, capture, takeovers, handover, woken, complaints, idle)
 
 
-SMALL = Size(trades=6_000, speed=0.25, kills=2, freezes=1)
-FULL = Size(trades=100_000, speed=0.5, kills=10, freezes=3)
+SMALL = Size(trades=3_000, speed=0.2, kills=1, freezes=1)
+FULL = Size(trades=100_000, speed=0.4, kills=10, freezes=3)
 
 
 def main() -> int:
@@ -300,13 +303,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     size = Size(options.trades, options.speed, options.kills, options.freezes)
-    quiet = size._replace(kills=0, freezes=0, speed=2 * size.speed)
+    quiet = size._replace(kills=0, freezes=0, speed=4 * size.speed)
     found: list[set[uuid.UUID]] = []
     for name, one in (("battered", size), ("again", quiet), ("and again", quiet)):
         outcome = asyncio.run(battered(one, seed=options.seed))
         sys.stdout.write(f"{name}: {outcome.line()}\n")
         sys.stdout.flush()
         outcome.check()
+        assert not outcome.idle, "this machine is too slow for the tape: give it a lower --speed"
         found.append(outcome.ids)
     same = all(ids == found[0] for ids in found)
     sys.stdout.write(f"{len(found)} runs, ids {'identical' if same else 'DIFFERENT'}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,13 @@ from tests.app.test_app_split import LEVELS, check_nothing_lost, check_signals, 
 
 from pricewatch.app.runtime import first_cause
 from pricewatch.domain.errors import Fenced
+from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.testing.bus import RedisServer
 
-pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.postgres, pytest.mark.slow, pytest.mark.timeout(180)]
 
 
+@pytest.mark.redis
 async def test_a_second_engine_stands_by_until_the_first_hands_over(
     database_url: str, open_folder: Path, redis_server: RedisServer
 ) -> None:
@@ -38,7 +41,7 @@ async def test_a_second_engine_stands_by_until_the_first_hands_over(
                     while (await troubles())["shard"].endswith("nobody we know of"):
                         await asyncio.sleep(0.05)
                 async with running(on_bus(settings, redis_server, "ingest", folder=open_folder / "ingest")) as ingest:
-                    await stored(database_url, "signal", 2)
+                    await a_level_is_crossed(database_url)
                     first.stop.set()
                     await second.ready()
                     assert (await second.get("/status"))[1]["parts"]["shard"]["takeovers"] == 1
@@ -50,6 +53,7 @@ async def test_a_second_engine_stands_by_until_the_first_hands_over(
     assert await check_signals(database_url, only=LEVELS) >= 1
 
 
+@pytest.mark.redis
 async def test_an_engine_that_was_replaced_ends(
     database_url: str, open_folder: Path, redis_server: RedisServer
 ) -> None:
@@ -66,5 +70,35 @@ async def test_an_engine_that_was_replaced_ends(
     assert isinstance(first_cause(told.value), Fenced)
 
 
+async def a_level_is_crossed(url: str) -> None:
+    """Wait for a signal that the oracle can speak of."""
+    highest = uuid.UUID(int=LEVELS.stop)
+    async with asyncio.timeout(90):
+        while not await fetch(
+            url, f"SELECT 1 FROM signal WHERE rule_id < '{highest}' AND rule_id > '{uuid.UUID(int=0)}'"
+        ):
+            await asyncio.sleep(0.1)
+
+
 async def count(url: str) -> int:
     return len(await fetch(url, "SELECT 1 FROM trade"))
+
+
+async def test_two_whole_services_share_a_database(database_url: str, open_folder: Path) -> None:
+    """No bus: what is missed between the two comes from the venue's history."""
+    async with simulated() as (venues, _):
+        evaluation = EvaluationSettings(
+            checkpoint_interval=0.05, rules_interval=0.2, recovery_hold=0.5, replaceable=True
+        )
+        first, second = (
+            quick(open_folder / name, database_url, venues, evaluation=evaluation) for name in ("first", "second")
+        )
+        async with running(first, prepare=prepare) as one, running(second, wait=False) as two:
+            await a_level_is_crossed(database_url)
+            assert not two.service.started.is_set()
+            one.stop.set()
+            await two.ready()
+            before = await count(database_url)
+            await stored(database_url, "trade", before + 60)
+    await check_nothing_lost(database_url)
+    assert await check_signals(database_url, only=LEVELS) >= 1

@@ -119,3 +119,21 @@ async def test_a_close_without_redis_is_quiet(redis_server: RedisServer) -> None
 def test_answers_must_outlast_blocking_reads() -> None:
     with pytest.raises(ValidationError, match="must exceed block"):
         BusSettings(block=5.0, socket_timeout=5.0)
+
+
+async def test_what_a_former_process_of_the_same_name_took_is_found_again(redis_server: RedisServer) -> None:
+    settings = BusSettings(url=SecretStr(redis_server.url), block=0.05, claim_idle=0.2)
+    present, former = RedisBus(settings), RedisBus(settings)
+    subscription = await present.subscribe("ticks", "engine", "shard-0")
+    assert await subscription.next(0.05) is None
+    woken = await former.subscribe("ticks", "engine", "shard-0")
+    former.publish("ticks", b"x")
+    await former.flush()
+    taken = await woken.next(5.0)
+    found = await subscription.next(5.0)
+    assert taken == found
+    assert found is not None
+    await subscription.ack(found)
+    assert await subscription.next(0.5) is None
+    await present.close()
+    await former.close()

@@ -30,6 +30,12 @@ _RECENT = 256
 """How many of the last messages are remembered, for those that come twice."""
 
 
+def _is_cancelled() -> bool:
+    """Whether this task is to end: the bus's library may have swallowed the word itself."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 class Outlet:
     """Sends what stages hand over: ticks, signals, rule changes.
 
@@ -101,9 +107,8 @@ class Outlet:
     async def run(self) -> None:
         """Flush whenever there is something, packed over a few milliseconds."""
         down = False
-        task = asyncio.current_task()
         try:
-            while task is None or not task.cancelling():  # the bus's library may swallow a cancellation
+            while not _is_cancelled():
                 await self._due.wait()
                 await asyncio.sleep(self._interval)
                 try:
@@ -154,11 +159,11 @@ class Inlet:
 
     async def run(self) -> None:
         """Read, handle, acknowledge; when the bus is away, wait and join again."""
-        while True:
+        while not _is_cancelled():
             try:
                 subscription = await self._bus.subscribe(self._topic, self._group, self._consumer)
                 try:
-                    while True:
+                    while not _is_cancelled():
                         batch = await subscription.next(timeout=1.0)
                         if batch is not None:
                             await self._handler(batch)
@@ -208,7 +213,7 @@ class TickInlet:
 
     async def run(self, bus: Bus, topic: str, group: str, consumer: str) -> None:
         """Read and acknowledge until cancelled; when the bus is away, wait and join again."""
-        while True:
+        while not _is_cancelled():
             try:
                 subscription = await bus.subscribe(topic, group, consumer)
                 try:
@@ -221,13 +226,14 @@ class TickInlet:
 
     async def _follow(self, subscription: Subscription) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._acknowledge(subscription), name="inlet.acknowledge")
-            while True:
+            acknowledging = tasks.create_task(self._acknowledge(subscription), name="inlet.acknowledge")
+            while not _is_cancelled():
                 if self._sure is not None:
                     await self._sure()
                 batch = await subscription.next(timeout=1.0)
                 if batch is not None:
                     self.take(batch)
+            acknowledging.cancel()
 
     def take(self, batch: Batch) -> None:
         """Offer one packed entry, unless it has been offered and only its acknowledgement is missing."""
@@ -273,7 +279,7 @@ class TickInlet:
 
     async def _acknowledge(self, subscription: Subscription) -> None:
         """What has been taken by now, once it is in the table; again and again."""
-        while True:
+        while not _is_cancelled():
             await self._taken.wait()
             self._taken.clear()
             batches = list(self._unacknowledged.values())
