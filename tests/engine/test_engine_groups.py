@@ -327,3 +327,13 @@ def test_a_member_that_becomes_unknown_again_stays_as_it_was() -> None:
     for second, price in ((0, 95.0), (1, 102.0), (11, 95.0), (12, 89.0), (13, 95.0)):
         desk.trade(second, price)
     assert desk.said() == [(1, "fired", 1.0)]
+
+
+def test_a_group_is_asked_again_after_history() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, both(HIGH, no(LOW))))
+    desk.trade(0, 95.0)
+    for second in (1, 2):
+        desk.trade(second, 95.0 + second, evaluate=False)
+    desk.trade(3, 101.0)
+    assert desk.said() == [(1, "fired", 3.0)]

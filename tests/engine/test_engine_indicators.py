@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pricewatch.domain.model import Snapshot
 from pricewatch.domain.rule import RuleState
 from pricewatch.engine.gauges.indicator import STUDIES, Indicator
+from pricewatch.engine.gauges.studies import Deviation
 from pricewatch.rules.base import Feature
 from pricewatch.testing.desk import BTC, MINUTE, OFFSET, T0, Desk, S, active
 
@@ -327,3 +328,11 @@ def test_what_was_saved_at_another_place_is_not_taken_up() -> None:
     assert not two.engine.restore(indicators)
     two.engine.arm(active(3, {**CROSS, "slow": 5}))
     assert two.engine._markets[1].gauges[-1].after == 0
+
+
+def test_a_price_that_never_moved_has_no_deviation() -> None:
+    study = Deviation(3)
+    for _ in range(5):
+        study.push(100.0)
+    assert math.isnan(study.peek(100.0))
+    assert study.peek(101.0) > 0

@@ -27,3 +27,10 @@ def test_a_timer_is_told_and_a_rule_on_something_else_is_never_at_rest() -> None
     desk.engine.arm(active(2, {"type": "change", "window": "1m", "percent": "1%"}))
     desk.trade(2, 101.0)
     assert desk.engine.rest(1) is None
+
+
+def test_a_rule_that_will_expire_is_never_at_rest() -> None:
+    desk = Desk()
+    desk.engine.arm(above(1, expires="2100-01-01T00:00:00Z"))
+    desk.trade(0, 99.0)
+    assert desk.engine.rest(1) is None

@@ -281,3 +281,16 @@ def test_agreement_claims_nothing_when_it_is_explained() -> None:
     trades(desk, (0, 99, 1), (0, 99, 2), (1, 101, 1), (1, 101, 2))
     (fired,) = desk.signals()
     assert explain(fired, Witness()).agrees is None
+
+
+def test_a_pause_forgets_what_venues_said() -> None:
+    desk = Desk(BTC, BTC2)
+    desk.engine.arm(agreed(1, HIGH))
+    trades(desk, (0, 99, 1), (1, 99, 2), (2, 101, 1))
+    desk.engine.command(RuleCommand(uuid.UUID(int=1), OWNER, 1, Order.PAUSE, 0, 0), place(2.5))
+    trades(desk, (3, 101, 2))
+    desk.engine.command(RuleCommand(uuid.UUID(int=1), OWNER, 2, Order.RESUME, 0, 0), place(3.5))
+    trades(desk, (4, 99, 1), (5, 99, 2), (6, 101, 1))
+    assert desk.said() == []
+    trades(desk, (7, 101, 2))
+    assert desk.said() == [(1, "fired", 7.0)]

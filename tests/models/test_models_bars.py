@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import math
+import zlib
+from array import array
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -114,6 +117,19 @@ def test_a_state_that_cannot_be_read_begins_anew(name: str, bad: bytes) -> None:
     assert models.dump()[name] == fresh.dump()[name]
     other = BANDS if name == BANK else BANK
     assert models.dump()[other] != fresh.dump()[other]
+
+
+def test_a_last_bar_of_another_length_begins_anew() -> None:
+    models = BarModels()
+    run(models, list(made(200)))
+    lengths, packed = msgspec.msgpack.decode(models.dump()[BANK])
+    numbers = array("d")
+    numbers.frombytes(zlib.decompress(packed))
+    del numbers[0]
+    lengths[0] -= 1
+    with pytest.raises(ValueError, match="state of"):
+        models.load(BANK, msgspec.msgpack.encode([lengths, zlib.compress(numbers.tobytes())]))
+    assert models.last is None
 
 
 def test_bands_of_other_horizons_begin_anew() -> None:

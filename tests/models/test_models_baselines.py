@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricewatch.domain.errors import BadData
-from pricewatch.domain.time import DAY, HOUR, MINUTE
+from pricewatch.domain.time import DAY, HOUR, MINUTE, named
 from pricewatch.models.baselines.forecast import (
     Forecaster,
     Plan,
@@ -21,7 +21,7 @@ from pricewatch.models.baselines.forecast import (
     pairs,
     quantile,
 )
-from pricewatch.models.baselines.history import examine, in_order, named, without_spikes
+from pricewatch.models.baselines.history import examine, in_order, without_spikes
 from pricewatch.models.baselines.kinds import KINDS, Columns, from_log, in_rows, to_log
 from pricewatch.models.baselines.shape import (
     SCHEMA,

@@ -62,3 +62,8 @@ def _no_instant(text: str, field: str) -> Invalid:
     return Invalid(
         field, f"{text[:40]!r} is no instant with a time zone; write for example '2026-12-31T18:00:00Z' (RFC 3339)"
     )
+
+
+def named(step: int) -> str:
+    """A span of rows in words."""
+    return f"{step // HOUR} h" if step % HOUR == 0 else f"{step // MINUTE} min"

@@ -166,9 +166,9 @@ class Binder:
     # One symbol
 
     def _enrol(self, span: MarketState, state: MarketState) -> None:
+        assert isinstance(span, Span)  # noqa: S101 - whatever stands for a symbol on all its venues is one
         state.span = span
-        if isinstance(span, Span):
-            span.places[state.market.id] = Place(state.market)
+        span.places[state.market.id] = Place(state.market)
 
     def _dissolve(self, span: Span) -> None:
         del self._spans[span.market.id]

@@ -96,5 +96,5 @@ class Times:
         """The symbol as a whole takes the trade, once what was due before is settled: its venues' rules come first."""
         if trade.at >= span.due_at:
             self.settle(span, trade, seen, evaluate=evaluate, late=late, replay=replay)
-        if isinstance(span, Span):
-            span.enter(trade, seen)
+        assert isinstance(span, Span)  # noqa: S101 - whatever stands for a symbol on all its venues is one
+        span.enter(trade, seen)

@@ -20,8 +20,7 @@ from pricewatch.domain.model import (
     Pointer,
     What,
 )
-from pricewatch.domain.time import SECOND
-from pricewatch.models.baselines.history import named
+from pricewatch.domain.time import SECOND, named
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.models import ForecastSink, ModelStore
 from pricewatch.ports.registry import Artefacts, Registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from pricewatch.domain.time import HOUR, MINUTE, rfc3339
+from pricewatch.domain.time import named, rfc3339
 from pricewatch.models.baselines.kinds import Columns, Kind, in_rows
 from pricewatch.models.baselines.shape import Numbers
 
@@ -88,11 +88,6 @@ def without_spikes(columns: Columns) -> tuple[Columns, int]:
     off = _distances(np.log(columns.close))
     keep = off <= max(_FAR * float(np.median(off)), _NEAR)
     return columns.only(keep), int(len(keep) - keep.sum())
-
-
-def named(step: int) -> str:
-    """A span of rows in words."""
-    return f"{step // HOUR} h" if step % HOUR == 0 else f"{step // MINUTE} min"
 
 
 def _distances(logs: Numbers) -> Numbers:
