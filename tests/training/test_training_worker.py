@@ -32,7 +32,7 @@ def bad(work: Job) -> Fitted:
 async def test_a_market_is_fitted_registered_stored_and_then_told() -> None:
     desk = Desk(350)
     async with desk.running():
-        await until(lambda: desk.shelf.told)
+        await until(lambda: "1/outlook" in desk.trainer.status()["unfitted"])
     (forecast,) = desk.shelf.told
     minute = NOW - NOW % MINUTE
     assert (forecast.market, forecast.model, forecast.level, forecast.step) == (1, "prophet", 0.95, MINUTE)
