@@ -15,6 +15,7 @@ import msgspec
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Side, Trade
 from pricewatch.domain.time import from_datetime, to_datetime
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     IGNORED,
     UNUSABLE,
@@ -219,8 +220,7 @@ class Coinbase(Exchange):
     def _error(self, message: _Error, out: list[Output]) -> None:
         """The reason names the product in prose; one product's refusal fails the whole request."""
         reason = ": ".join(part for part in (message.message, message.reason) if part)[:200]
-        words = {word.strip("'\"`.,:;()") for word in reason.split()}
-        named = [native for native in self.markets if native in words]
+        named = mentioned(reason, self.markets)
         if named:
             out.extend(SubscriptionFailed(native, channel, reason) for native in named for channel in self.channels)
         elif "subscribe" in reason.lower():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from itertools import count
 from typing import Annotated, Any, Literal
 
@@ -41,6 +40,7 @@ from pricewatch.exchanges.base import (
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import split
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -151,7 +151,6 @@ _decode_trades = msgspec.json.Decoder(_TradesFrame).decode
 _decode_ticker = msgspec.json.Decoder(_TickerFrame).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_channels = msgspec.json.Decoder(list[str]).decode
-_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_row = msgspec.json.Decoder(_Trade).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_past = msgspec.json.Decoder(_Past).decode
@@ -255,14 +254,10 @@ class Deribit(Exchange):
     def _salvage(self, frame: bytes, reason: str, received: int, out: list[Output]) -> BadTrade:
         """One broken row does not take the others with it; what to raise for it."""
         try:
-            raws = _decode_rows(_decode_envelope(frame).params.data)
+            rows, lost = salvaged(_decode_envelope(frame).params.data, _decode_row)
         except UNUSABLE:
             return BadTrade("malformed", reason)
-        rows = []
-        for raw in raws:
-            with suppress(*UNUSABLE):
-                rows.append(_decode_row(raw))
-        lost = len(raws) - len(rows) + self._append(rows, received, out)
+        lost += self._append(rows, received, out)
         return BadTrade("malformed", reason, count=max(1, lost))
 
     def _ticker(self, frame: bytes, received: int, out: list[Output]) -> None:

@@ -14,6 +14,7 @@ import msgspec
 
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Market, Side, Trade
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     HEARTBEAT,
     IGNORED,
@@ -269,8 +270,8 @@ class GateIo(Exchange):
             out.extend(Subscribed(*subscription) for subscription in asked)
             return
         reason = f"{envelope.error.code} {envelope.error.message}"[:200]
-        words = {word.strip("'\"`.,:;()") for word in reason.split()}
-        named = [one for one in asked if one.native in words] or (asked if len(asked) == 1 else [])
+        names = mentioned(reason, [one.native for one in asked])
+        named = [one for one in asked if one.native in names] or (asked if len(asked) == 1 else [])
         out.extend(SubscriptionFailed(*subscription, reason) for subscription in named)
         if not named:
             out.append(SubscriptionFailed("", "", reason) if asked else Notice(reason))

@@ -7,9 +7,9 @@ https://developer.gemini.com/trading/rest-api/market-data/list-candles: the last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -35,9 +35,9 @@ from pricewatch.exchanges.base import (
     within,
 )
 from pricewatch.exchanges.book import Book
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import canonical, split
 
-RowT = TypeVar("RowT")
 _TAKER = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 """Auctions and blocks have no taker."""
 _UNKNOWN = int(Side.UNKNOWN)
@@ -106,7 +106,6 @@ class _Candle(msgspec.Struct, gc=False, array_like=True):
 
 _decode = msgspec.json.Decoder(_Updates | _Row | _Heartbeat, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_change = msgspec.json.Decoder(_Change, strict=False).decode
 _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
@@ -243,8 +242,8 @@ class Gemini(Exchange):
     def _salvage(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row takes neither the other trades nor the book with it."""
         try:
-            changes, off = _usable(envelope.changes, _decode_change)
-            rows, lost = (None, 0) if bytes(envelope.trades) == b"null" else _usable(envelope.trades, _decode_row)
+            changes, off = salvaged(envelope.changes, _decode_change)
+            rows, lost = (None, 0) if bytes(envelope.trades) == b"null" else salvaged(envelope.trades, _decode_row)
         except UNUSABLE:
             raise BadData("malformed", str(error)) from error
         self._updates(_Updates(envelope.symbol, changes, rows), received, out, lost)
@@ -307,16 +306,6 @@ def _loaded(changes: Iterable[_Change]) -> Book:
     for side, levels in (("buy", book.bids), ("sell", book.asks)):
         levels.load((change.price, change.size) for change in changes if change.side == side)
     return book
-
-
-def _usable(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple[list[RowT], int]:
-    """The rows that can be read, and how many cannot."""
-    raws = _decode_raws(array)
-    rows: list[RowT] = []
-    for raw in raws:
-        with suppress(*UNUSABLE):
-            rows.append(decode(raw))
-    return rows, len(raws) - len(rows)
 
 
 def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:
