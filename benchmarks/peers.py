@@ -35,6 +35,7 @@ RECORDINGS = {
     "htx": ("htx/htx-20210417T164750Z-a.jsonl.gz", (".trade.detail",)),
     "kucoin": ("kucoin/kucoin-20210425T191846Z.jsonl.gz", ("trade.ticker", "trade.l3match")),
     "deribit": ("deribit/deribit-20210722T224203Z.jsonl.gz", ('"channel":"ticker.',)),
+    "gemini": ("gemini/gemini-20210417T164542Z.jsonl.gz", ('{"type":"trade"',)),
     "okx": ("okx/okx-20220513T162705Z.jsonl.gz", ('"channel":"trades"',)),
 }
 """Per venue a recording, and the words of the frames that all three read."""

@@ -300,6 +300,11 @@ class Exchange(ABC):
         """Read one page, oldest first. Raises `BadData`, `Unavailable` or `Refused`."""
 
 
+def as_bytes(frame: bytes | str) -> bytes:
+    """A frame as it came over the wire; lone surrogates, which no decoder takes, stay what they are."""
+    return frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")
+
+
 def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     """Consecutive pieces of at most `size` items."""
     return [items[start : start + size] for start in range(0, len(items), size)]

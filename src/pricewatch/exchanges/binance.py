@@ -33,6 +33,7 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
     within,
@@ -61,7 +62,6 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 class _TradeFrame(msgspec.Struct, gc=False):
-    stream: str
     data: _Trade
 
 
@@ -74,7 +74,6 @@ class _Book(msgspec.Struct, gc=False):
 
 
 class _BookFrame(msgspec.Struct, gc=False):
-    stream: str
     data: _Book
 
 
@@ -204,18 +203,18 @@ class Binance(Exchange):
         return [_request("UNSUBSCRIBE", some, next(self._ids)) for some in chunks(streams, 200)]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass, guessed by how such frames end; the stream's name decides, where need be in a second one."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
+        """One typed pass, guessed by how such frames end; the types decide, and the stream's name in a second one."""
         try:
             if frame[-3] == _QUOTED:
-                book = _decode_book(frame)
-                self._book(book.data, self._books[book.stream], received, out)
+                book = _decode_book(frame).data
+                number = self.markets[book.s].id
+                out.append(Quote(number, received, book.b, book.B, book.a, book.A, received))
             else:
-                trade = _decode_trade(frame)
-                self._trade(trade.data, self._trades[trade.stream], received, out)
+                row = _decode_trade(frame).data
+                number, side = self.markets[row.s].id, _SELL if row.m else _BUY
+                out.append(Trade(number, row.T * 1000, row.p, row.q, side, row.t, received))
         except _ELSEWHERE:
-            self._other(frame, received, out)
+            self._other(as_bytes(frame), received, out)
 
     def _trade(self, row: _Trade, market: Market, received: int, out: list[Output]) -> None:
         if row.s != market.native:

@@ -33,12 +33,13 @@ from pricewatch.exchanges.base import (
     Request,
     Send,
     Subscription,
+    as_bytes,
     spans,
     within,
 )
 from pricewatch.exchanges.symbols import canonical, split
 
-_TAKER = (int(Side.BUY), int(Side.SELL))
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _Kind = Annotated[int, msgspec.Meta(ge=0, le=1)]
 """What the taker did: 0 bought, 1 sold."""
 _TRADES, _BOOK = "live_trades", "order_book"
@@ -208,20 +209,18 @@ class Bitstamp(Exchange):
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
         """One typed pass for what ends as trades or books do; the channel decides, where need be in a second one."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
         try:
             if frame[-3] == _PRINTED:
                 message = _decode_trade(frame)
-                self._trade(message.data, self._prints[message.channel], received, out)
-            else:
+                row, number = message.data, self._prints[message.channel].id
+                side = _SELL if row.type else _BUY
+                out.append(Trade(number, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
+            elif isinstance(frame, bytes):
                 self._book(frame, self._books[frame[frame.rfind(b',"channel":"') :]], received, out)
+            else:
+                self._other(as_bytes(frame), received, out)
         except _ELSEWHERE:
-            self._other(frame, received, out)
-
-    def _trade(self, row: _Trade, market: Market, received: int, out: list[Output]) -> None:
-        side = _TAKER[row.type]
-        out.append(Trade(market.id, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
+            self._other(as_bytes(frame), received, out)
 
     def _data(self, frame: bytes, channel: str, market: Market, received: int, out: list[Output]) -> None:
         """What was not read at the first look."""
@@ -232,7 +231,8 @@ class Bitstamp(Exchange):
             row = _decode_trade(frame).data
         except UNUSABLE as error:
             raise BadTrade("malformed", str(error)) from error
-        self._trade(row, market, received, out)
+        side = _SELL if row.type else _BUY
+        out.append(Trade(market.id, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
 
     def _book(self, frame: bytes, market: Market, received: int, out: list[Output]) -> None:
         try:
@@ -304,7 +304,7 @@ class Bitstamp(Exchange):
         number, until = request.market.id, request.until
         since = request.since - request.since % _SECOND
         trades = [
-            Trade(number, row.date * _SECOND, row.price, row.amount, _TAKER[row.type], row.tid, received)
+            Trade(number, row.date * _SECOND, row.price, row.amount, _SELL if row.type else _BUY, row.tid, received)
             for row in sorted(rows, key=lambda row: (row.date, row.tid))
             if since <= row.date * _SECOND and (until is None or row.date * _SECOND <= until)
         ]

@@ -35,6 +35,7 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
     within,
@@ -45,12 +46,16 @@ from pricewatch.exchanges.symbols import split
 
 _Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _Ident = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _DATED = re.compile(r"PERPETUAL|\d{1,2}[A-Z]{3}\d{2}")
 """What follows the base of a contract; of a spot pair it is a coin."""
 _TRADES, _TICKER = "trades", "ticker"
 _PUSHED = b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"'
 _PUSHED_TRADES, _PUSHED_TICKER = _PUSHED + b"trades.", _PUSHED + b"ticker."
+_PLACE, _OF_TRADES, _OF_TICKERS = len(_PUSHED) + 1, ord("r"), ord("i")
+"""Where the two names differ first."""
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a market's that is not ours."""
 _TEST = '{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}'
 _BUSY = frozenset({10028, 10040, 10041, 10047, 10066, 11051, 11094, 13028, 13888})
 """Codes that mean try again: too many requests, settlement, full queues, maintenance, inner errors, timeouts."""
@@ -221,9 +226,26 @@ class Deribit(Exchange):
         ]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """Route by the channel's name at its usual place, without a pass over the envelope."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
+        """One typed pass, guessed by a letter of the channel's name; a second look for anything else."""
+        try:
+            letter = frame[_PLACE]
+            if letter == _OF_TICKERS:
+                row = _decode_ticker(frame).params.data
+                number, bid, ask = self.markets[row.instrument_name].id, row.best_bid_price, row.best_ask_price
+                if bid and ask:
+                    at, size = row.timestamp * 1000, row.best_bid_amount
+                    out.append(Quote(number, at, bid, size, ask, row.best_ask_amount, received))
+                else:
+                    out.append(IGNORED)  # a side of the book is empty
+            elif letter == _OF_TRADES:
+                self._append(_decode_trades(frame).params.data, received, out)
+            else:
+                self._routed(as_bytes(frame), received, out)
+        except _ELSEWHERE:
+            self._routed(as_bytes(frame), received, out)
+
+    def _routed(self, frame: bytes, received: int, out: list[Output]) -> None:
+        """By the channel's name at its usual place, else after a pass over the envelope."""
         if frame.startswith(_PUSHED_TRADES):
             self._trades(frame, received, out)
         elif frame.startswith(_PUSHED_TICKER):
@@ -235,30 +257,33 @@ class Deribit(Exchange):
         try:
             rows = _decode_trades(frame).params.data
         except UNUSABLE as error:
-            raise self._salvage(frame, str(error), received, out) from error
-        strange = self._append(rows, received, out)
-        if strange:
-            raise BadTrade("unknown market", f"{strange} rows", count=strange)
+            self._salvage(frame, error, received, out)
+            return
+        self._append(rows, received, out)
 
-    def _append(self, rows: list[_Trade], received: int, out: list[Output]) -> int:
-        """Append the trades in the order of their numbers; returns how many are of no market of ours."""
+    def _append(self, rows: list[_Trade], received: int, out: list[Output], lost: int = 0) -> None:
+        """Append the trades in the order of their numbers, then say how many rows were unusable."""
+        if len(rows) > 1:
+            rows.sort(key=_by_number)
         strange = 0
-        for row in sorted(rows, key=lambda row: row.trade_seq) if len(rows) > 1 else rows:
+        for row in rows:
             market = self.markets.get(row.instrument_name)
             if market is None:
                 strange += 1
             else:
-                out.append(_trade(market, row, received))
-        return strange
+                side = _BUY if row.direction == "buy" else _SELL
+                at, key, ref = row.timestamp * 1000, row.trade_seq, row.trade_id
+                out.append(Trade(market.id, at, row.price, row.amount, side, key, received, 0, ref))
+        if lost or strange:
+            raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
 
-    def _salvage(self, frame: bytes, reason: str, received: int, out: list[Output]) -> BadTrade:
-        """One broken row does not take the others with it; what to raise for it."""
+    def _salvage(self, frame: bytes, error: Exception, received: int, out: list[Output]) -> None:
+        """One broken row does not take the others with it."""
         try:
             rows, lost = salvaged(_decode_envelope(frame).params.data, _decode_row)
         except UNUSABLE:
-            return BadTrade("malformed", reason)
-        lost += self._append(rows, received, out)
-        return BadTrade("malformed", reason, count=max(1, lost))
+            raise BadTrade("malformed", str(error)) from error
+        self._append(rows, received, out, max(1, lost))
 
     def _ticker(self, frame: bytes, received: int, out: list[Output]) -> None:
         """A book with an empty side is no quote."""
@@ -345,7 +370,7 @@ class Deribit(Exchange):
         market, first, last = request.market, request.first, request.last
         trades = [
             _trade(market, row, received)
-            for row in sorted(past.trades, key=lambda row: row.trade_seq)
+            for row in sorted(past.trades, key=_by_number)
             if row.trade_seq >= first and (last is None or row.trade_seq <= last)
         ]
         if not past.has_more or not trades or trades[-1].key == last:
@@ -373,8 +398,12 @@ class Deribit(Exchange):
         return within(candles, request)
 
 
+def _by_number(row: _Trade) -> int:
+    return row.trade_seq
+
+
 def _trade(market: Market, row: _Trade, received: int) -> Trade:
-    at, side = row.timestamp * 1000, _SIDES[row.direction]
+    at, side = row.timestamp * 1000, _BUY if row.direction == "buy" else _SELL
     return Trade(market.id, at, row.price, row.amount, side, row.trade_seq, received, 0, row.trade_id)
 
 

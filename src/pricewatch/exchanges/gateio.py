@@ -202,7 +202,7 @@ class GateIo(Exchange):
         except UNUSABLE as error:
             self._other(frame, error, received, out)
             return
-        if isinstance(message, _Trades):
+        if type(message) is _Trades:
             self._trade(message.result, received, out)
         else:
             self._book(message.result, received, out)
@@ -213,8 +213,8 @@ class GateIo(Exchange):
             raise BadTrade("unknown market", row.currency_pair[:40])
         if row.id_market is not None:
             self._count(row.currency_pair, row.id_market, row.range, out)
-        at = round(row.create_time_ms * 1000)
-        out.append(Trade(market.id, at, row.price, row.amount, _BUY if row.side == "buy" else _SELL, row.id, received))
+        at, side = round(row.create_time_ms * 1000), _BUY if row.side == "buy" else _SELL
+        out.append(Trade(market.id, at, row.price, row.amount, side, row.id, received))
 
     def _count(self, native: str, number: int, span: str, out: list[Output]) -> None:
         """The market's own ids follow each other; what comes late moves nothing back."""
