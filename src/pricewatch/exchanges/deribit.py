@@ -254,12 +254,13 @@ class Deribit(Exchange):
             self._other(frame, received, out)
 
     def _trades(self, frame: bytes, received: int, out: list[Output]) -> None:
+        """One broken row does not take the others with it."""
+        lost = 0
         try:
             rows = _decode_trades(frame).params.data
         except UNUSABLE as error:
-            self._salvage(frame, error, received, out)
-            return
-        self._append(rows, received, out)
+            rows, lost = _usable(frame, error)
+        self._append(rows, received, out, lost)
 
     def _append(self, rows: list[_Trade], received: int, out: list[Output], lost: int = 0) -> None:
         """Append the trades in the order of their numbers, then say how many rows were unusable."""
@@ -276,14 +277,6 @@ class Deribit(Exchange):
                 out.append(Trade(market.id, at, row.price, row.amount, side, key, received, 0, ref))
         if lost or strange:
             raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
-
-    def _salvage(self, frame: bytes, error: Exception, received: int, out: list[Output]) -> None:
-        """One broken row does not take the others with it."""
-        try:
-            rows, lost = salvaged(_decode_envelope(frame).params.data, _decode_row)
-        except UNUSABLE:
-            raise BadTrade("malformed", str(error)) from error
-        self._append(rows, received, out, max(1, lost))
 
     def _ticker(self, frame: bytes, received: int, out: list[Output]) -> None:
         """A book with an empty side is no quote."""
@@ -396,6 +389,15 @@ class Deribit(Exchange):
         except UNUSABLE as error:
             raise BadData("malformed", str(error)) from error
         return within(candles, request)
+
+
+def _usable(frame: bytes, error: Exception) -> tuple[list[_Trade], int]:
+    """The rows that can be read, and how many cannot: one at least."""
+    try:
+        rows, lost = salvaged(_decode_envelope(frame).params.data, _decode_row)
+    except UNUSABLE:
+        raise BadTrade("malformed", str(error)) from error
+    return rows, max(1, lost)
 
 
 def _by_number(row: _Trade) -> int:

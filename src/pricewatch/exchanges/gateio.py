@@ -202,7 +202,7 @@ class GateIo(Exchange):
         except UNUSABLE as error:
             self._other(frame, error, received, out)
             return
-        if type(message) is _Trades:
+        if isinstance(message, _Trades):
             self._trade(message.result, received, out)
         else:
             self._book(message.result, received, out)

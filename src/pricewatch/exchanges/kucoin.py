@@ -299,7 +299,7 @@ class KuCoin(Exchange):
         except UNUSABLE:
             raise (BadTrade if _NAMES_MATCHES in as_bytes(frame) else BadData)("malformed", str(error)) from error
         if envelope.topic.startswith(_TOPICS["match"]):
-            self._match(decoded(_decode_match, frame, BadTrade).data, received, out)
+            self._match(decoded(_decode_match, as_bytes(frame), BadTrade).data, received, out)
             return
         if envelope.topic.startswith(_TOPICS["ticker"]):
             self._thin(frame, envelope.topic, received, out)
