@@ -39,9 +39,9 @@ from pricewatch.exchanges.book import Book
 from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import canonical, split
 
-_TAKER = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL, _UNKNOWN = int(Side.BUY), int(Side.SELL), int(Side.UNKNOWN)
+_TAKER = {"buy": _BUY, "sell": _SELL}
 """Auctions and blocks have no taker."""
-_UNKNOWN = int(Side.UNKNOWN)
 _Millis = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 _Price = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 _Size = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
@@ -192,7 +192,8 @@ class Gemini(Exchange):
         try:
             if frame[_PLACE] == _OF_TRADES:
                 row = _decode_print(frame)
-                number, side = self.markets[row.symbol].id, _TAKER.get(row.side, _UNKNOWN)
+                number, kind = self.markets[row.symbol].id, row.side
+                side = _BUY if kind == "buy" else _SELL if kind == "sell" else _UNKNOWN
                 key = row.event_id if row.tid is None else row.tid
                 out.append(Trade(number, row.timestamp * 1000, row.price, row.quantity, side, key, received))
             else:

@@ -197,11 +197,23 @@ class Okx(Exchange):
         return _requests("unsubscribe", gone, 100)
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass, guessed by a letter of the channel's name; a second look for anything else."""
+        """One typed pass, guessed by a letter of the channel's name; a second look for anything else.
+
+        The usual frame has one trade, the next of its market.
+        """
         try:
             letter = frame[_PLACE]
             if letter == _OF_TRADES:
-                self._trades(_decode_trades(frame).data, received, out)
+                rows = _decode_trades(frame).data
+                row, tape = rows[0], self._tapes[rows[0].inst_id]
+                key = row.trade_id
+                if len(rows) > 1 or self._confirmed or key - row.count > tape.newest:
+                    self._trades(rows, received, out)
+                    return
+                if key > tape.newest:  # noqa: PLR1730 - a call of max costs more than all of this
+                    tape.newest = key
+                side = _BUY if row.side == "buy" else _SELL
+                out.append(Trade(tape.market, row.ts * 1000, row.px, row.sz, side, key, received))
             elif letter == _OF_TICKERS:
                 self._tickers(_decode_tickers(frame).data, received, out)
             else:
