@@ -17,6 +17,7 @@ from benchmarks import captures, plain
 from pricewatch.domain.errors import BadData, Refused, Unavailable
 from pricewatch.domain.market import Flag, Market, Quote, Side, Trade, decimal_text
 from pricewatch.exchanges.base import (
+    BadTrade,
     Closing,
     Control,
     Exchange,
@@ -182,6 +183,14 @@ def test_trades_are_read_exactly(venue: str, text: bool) -> None:
             assert trade.at == row.at
             assert trade.received == SEEN
             assert bool(trade.flags & Flag.HISTORY) is row.history
+
+
+@pytest.mark.parametrize("venue", sorted(set(VENUES) - {"bitfinex", "htx"}))
+def test_a_torn_frame_of_trades_is_a_trade_lost(venue: str) -> None:
+    """Bitfinex's frames name a channel by its number alone, those of HTX are inflated whole or not at all."""
+    for frame, _ in CASES[venue].trades:
+        with pytest.raises(BadTrade):
+            read(subscribed(CASES[venue]), [frame[:-1]])
 
 
 @pytest.mark.parametrize("text", [False, True])

@@ -84,7 +84,7 @@ def test_an_unknown_market_among_known_ones(adapter: Adapter) -> None:
         (trades(ROW.replace("8954,", "1e999,")), BadTrade),
         (trades(ROW.replace("30289442", "9" * 30)), BadTrade),
         (trades(ROW.replace("30289442", "1" * 5000)), BadTrade),
-        (trades(ROW.replace("48079269", "4" * 65)), BadTrade),
+        (trades(ROW.replace("48079269", "4" * 129)), BadTrade),
         (trades(ROW.replace("1590484156350", "-1")), BadTrade),
         (trades(ROW).replace('"data":[', '"data":5,"x":['), BadTrade),
         (ticker(BEST.replace("4714.0", "{}")), BadData),

@@ -305,6 +305,11 @@ def as_bytes(frame: bytes | str) -> bytes:
     return frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")
 
 
+def torn(frame: bytes | str, error: Exception, mark: bytes) -> BadData:
+    """What to raise for a frame nobody can read: a trade went with it where it has the venue's `mark` of trades."""
+    return (BadTrade if mark in as_bytes(frame) else BadData)("malformed", str(error))
+
+
 def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     """Consecutive pieces of at most `size` items."""
     return [items[start : start + size] for start in range(0, len(items), size)]

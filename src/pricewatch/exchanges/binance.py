@@ -35,6 +35,7 @@ from pricewatch.exchanges.base import (
     as_bytes,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -47,8 +48,8 @@ _QUOTED = ord('"')
 """Books end with a size, which is text; trades with a truth value."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a stream that is not ours."""
-_NAMES_TRADES, _HEAD = b'@trade"', 160
-"""What the first bytes of a frame hold that should have carried a trade, whatever is broken behind them."""
+_MARK = b'@trade"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -214,8 +215,7 @@ class Binance(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            kind = BadTrade if _NAMES_TRADES in frame[:_HEAD] else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         name, _, channel = envelope.stream.partition("@")
         market = self.markets.get(name.upper())
         if not name:

@@ -38,6 +38,7 @@ from pricewatch.exchanges.base import (
     Send,
     Subscription,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.bitfinex_names import NAMES
@@ -270,7 +271,7 @@ class Bitfinex(Exchange):
         try:
             event = _decode_event(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _PRINTS[0]) from error
         known = event.channel in self.channels and event.symbol in self.markets
         named = Subscription(event.symbol, event.channel) if known else None
         match event.event:

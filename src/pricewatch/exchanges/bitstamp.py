@@ -35,6 +35,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     as_bytes,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.symbols import canonical, split
@@ -46,8 +47,8 @@ _TRADES, _BOOK = "live_trades", "order_book"
 _EVENTS = {_TRADES: "trade", _BOOK: "data"}
 _PRINTED = ord("e")
 """The last letter of a trade's event, which ends its frame; books end with another."""
-_ENDS_TRADES, _TAIL = b'"channel":"live_trades_', 80
-"""What the last bytes of a frame hold that should have carried a trade, whatever is broken before them."""
+_MARK = b'"live_trades_'
+"""In every frame of trades."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a channel that is not ours."""
 _PAGE = 1000
@@ -249,8 +250,7 @@ class Bitstamp(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            kind = BadTrade if _ENDS_TRADES in frame[-_TAIL:] else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         channel = next((one for one in self.channels if envelope.channel.startswith(f"{one}_")), "")
         native = envelope.channel[len(channel) + 1 :]
         market = self.markets.get(native) if channel else None

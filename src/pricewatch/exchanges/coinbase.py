@@ -36,6 +36,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -48,6 +49,8 @@ _PAGE = 1000
 _CANDLES = 300
 _TRADES = frozenset({"match", "last_match"})
 _OURS = _TRADES | {"ticker", "heartbeat", "subscriptions", "error"}
+_MARK = b'match"'
+"""In every frame of trades."""
 
 
 class _Match(msgspec.Struct, gc=False, tag="match"):
@@ -210,7 +213,7 @@ class Coinbase(Exchange):
         try:
             kind = _decode_envelope(frame).type
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if kind in _TRADES:
             raise BadTrade("malformed", str(error)) from error
         if kind in _OURS:

@@ -39,6 +39,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -52,6 +53,8 @@ _CANDLES = 299  # of 300
 _PRODUCTS = 50
 _TRADES, _TICKER = "market_trades", "ticker"
 _OURS = frozenset({_TICKER, "heartbeats", "subscriptions"})
+_MARK = b'"market_trades"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -303,7 +306,7 @@ class CoinbaseAdvanced(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.sequence_num is not None:
             self._count(envelope.sequence_num, out)
         if envelope.channel == _TRADES:
@@ -390,8 +393,7 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_candles(self, request: CandleRequest, body: bytes) -> list[Candle]:
         """Rows begin at `start` seconds; newest first."""
-        rows = decoded(_decode_candles, body).candles
-        number = request.market.id
+        number, rows = request.market.id, decoded(_decode_candles, body).candles
         candles = [
             Candle(number, row.start * SECOND, row.open, row.high, row.low, row.close, row.volume) for row in rows
         ]

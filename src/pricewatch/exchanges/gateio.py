@@ -37,6 +37,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -50,6 +51,8 @@ _PAGE = 1000
 _PAGES = 101
 _Fine = Annotated[float, msgspec.Meta(ge=0, le=1e14)]
 """Milliseconds since 1970 with decimals down to the microsecond."""
+_MARK = b'"spot.trades"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False, kw_only=True):
@@ -235,7 +238,7 @@ class GateIo(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.event == "subscribe":
             self._answer(envelope, out)
         elif envelope.channel == "spot.pong":

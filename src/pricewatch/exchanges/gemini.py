@@ -31,8 +31,8 @@ from pricewatch.exchanges.base import (
     Request,
     Send,
     Subscription,
-    as_bytes,
     chunks,
+    torn,
     within,
 )
 from pricewatch.exchanges.book import Book
@@ -46,9 +46,9 @@ _Millis = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 _Price = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 _Size = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 _CHANNEL = "l2"
-_TRADE = b'{"type":"trade"'
-"""How a frame begins that should have carried a trade, whatever is broken behind it."""
-_PLACE, _OF_TRADES = _TRADE.index(b"trade"), ord("t")
+_MARK = b'"trade"'
+"""In every frame of trades."""
+_PLACE, _OF_TRADES = len('{"type":"'), ord("t")
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a market's that is not ours."""
 _PAGE = 500
@@ -261,7 +261,7 @@ class Gemini(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise (BadTrade if as_bytes(frame).startswith(_TRADE) else BadData)("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         match envelope.type:
             case "trade":
                 raise BadTrade("malformed", str(error)) from error

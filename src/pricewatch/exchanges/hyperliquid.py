@@ -31,6 +31,7 @@ from pricewatch.exchanges.base import (
     Send,
     Subscription,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.rows import salvaged
@@ -45,6 +46,8 @@ _THOUSANDS = frozenset({"KBONK", "KDOGS", "KFLOKI", "KLUNC", "KNEIRO", "KPEPE", 
 """Perpetuals on a thousand coins; the venue writes their k small."""
 _PAGE = 500
 _DUPLICATE = "Already subscribed"
+_MARK = b'"trades"'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -258,7 +261,7 @@ class Hyperliquid(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         match envelope.channel:
             case "trades":
                 self._salvage(envelope.data, error, received, out)

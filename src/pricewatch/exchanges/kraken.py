@@ -35,6 +35,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
     chunks,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -47,6 +48,8 @@ _OLD_NAMES = {ours: theirs for theirs, ours in ALIASES.items()}
 _PAGE = 1000
 RowT = TypeVar("RowT")
 _OURS = frozenset({"ticker", "heartbeat", "status"})
+_MARK = b'"trade"'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -246,7 +249,7 @@ class Kraken(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.channel == "trade":
             self._salvage(envelope, error, received, out)
         elif envelope.channel in _OURS:

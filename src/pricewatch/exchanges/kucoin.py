@@ -38,6 +38,7 @@ from pricewatch.exchanges.base import (
     as_bytes,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -47,7 +48,8 @@ from pricewatch.exchanges.symbols import split
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _SIDES = {"buy": _BUY, "sell": _SELL}
 _TOPICS = {"match": "/market/match:", "ticker": "/market/ticker:"}
-_NAMES_MATCHES = _TOPICS["match"].encode()
+_MARK = _TOPICS["match"].encode()
+"""In every frame of trades."""
 _AFTER_TOPIC, _M = len('{"topic":"/market/'), ord("m")
 _IN_DATA, _Y = len('{"data":{"s'), ord("y")
 """What tells a match from a ticker where the topic comes first, and where the data does (`symbol`)."""
@@ -297,7 +299,7 @@ class KuCoin(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise (BadTrade if _NAMES_MATCHES in as_bytes(frame) else BadData)("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.topic.startswith(_TOPICS["match"]):
             self._match(decoded(_decode_match, as_bytes(frame), BadTrade).data, received, out)
             return

@@ -42,15 +42,16 @@ from pricewatch.exchanges.base import (
     as_bytes,
     chunks,
     spans,
+    torn,
 )
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, minutes, salvaged
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _SIDES = {"buy": _BUY, "sell": _SELL}
-_TRADES = b'{"arg":{"channel":"trades",'
-"""How a frame begins that should have carried trades, whatever is broken behind it."""
-_PLACE, _OF_TRADES, _OF_TICKERS = _TRADES.index(b"rades"), ord("r"), ord("i")
+_MARK = b'"trades"'
+"""In every frame of trades."""
+_PLACE, _OF_TRADES, _OF_TICKERS = len('{"arg":{"channel":"t'), ord("r"), ord("i")
 """Where the names of the channels differ first."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or one that is too short for it."""
@@ -258,8 +259,7 @@ class Okx(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            kind = BadTrade if frame.startswith(_TRADES) else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.event:
             self._event(envelope, received, out)
         else:
