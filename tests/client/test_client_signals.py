@@ -55,7 +55,9 @@ async def take(stream: Signals, count: int) -> list[Signal]:
 
 async def begun(world: World, task: asyncio.Task[Any]) -> None:
     """The stream's subscription stands."""
-    await until(lambda: task.done() or any(link.session.feeds or list(link.session.members) for link in links(world)))
+    await until(
+        lambda: task.done() or any(link.session.feeds or list(link.session.sharing.members) for link in links(world))
+    )
 
 
 def links(world: World) -> Any:
@@ -384,8 +386,8 @@ async def test_the_example_runs(world: World) -> None:
     bot = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE, env=environment)
     assert bot.stdout is not None
     try:
-        await until(lambda: any(list(link.session.members) for link in links(world)))
-        await until(lambda: all(member.joined for link in links(world) for member in link.session.members))
+        await until(lambda: any(list(link.session.sharing.members) for link in links(world)))
+        await until(lambda: all(member.joined for link in links(world) for member in link.session.sharing.members))
         entry = (await world.emit(account))[0]
         async with asyncio.timeout(30):
             while str(entry.signal.id) not in (await bot.stdout.readline()).decode():
