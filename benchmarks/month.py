@@ -186,7 +186,7 @@ async def main(words: Sequence[str]) -> None:
         await server.start()
         try:
             settings = StoreSettings(call_timeout=300)
-            async with Database(server.url(), settings) as database, database.for_ticks(2) as pool:
+            async with Database(server.url(), settings) as database, database.for_ticks(2, by_index=True) as pool:
                 await migrate(database)
                 await over(database, pool, options.trades, check=options.check)
         finally:

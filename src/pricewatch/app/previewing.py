@@ -47,7 +47,7 @@ async def work(reader: asyncio.StreamReader, write: Write) -> None:
     preview = PreviewSettings(**setup.preview)
     os.nice(preview.nice)
     store = StoreSettings(**{**setup.database, "url": SecretStr(setup.url)})
-    async with Database(setup.url, store, size=2) as database, database.for_ticks(2) as ticks:
+    async with Database(setup.url, store, size=2) as database, database.for_ticks(2, by_index=True) as ticks:
         catalog = PostgresCatalog(database)
         past = PostgresPast(ticks, PostgresHistory(ticks, catalog.steps), PostgresModelStore(database))
         replay = Replay(past, preview, EngineSettings(**setup.engine))
