@@ -20,6 +20,7 @@ import numpy as np
 
 from benchmarks.machine import describe, median
 from pricewatch.app.clock import SystemClock
+from pricewatch.backtest.process import prepare_memory
 from pricewatch.backtest.replay import Replay
 from pricewatch.backtest.settings import PreviewSettings
 from pricewatch.domain.time import DAY, MINUTE, from_datetime, rfc3339
@@ -155,6 +156,7 @@ def processor(postgres: int) -> float:
 
 
 async def measure(past: PostgresPast, end: int, postgres: int, *, check: bool) -> None:
+    prepare_memory()  # as the process does that works on previews
     preview = Replay(past, PreviewSettings(), EngineSettings())
     market = next(one for one in await past.markets() if one.symbol == MARKETS[0])
     candles = await past.candles(market.id, end - DAYS * DAY, end)

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from pricewatch.backtest.desk import Desk
 from pricewatch.backtest.messages import Setup, decode_setup, receive
-from pricewatch.backtest.process import Write, serve
+from pricewatch.backtest.process import Write, prepare_memory, serve
 from pricewatch.backtest.settings import PreviewSettings
 from pricewatch.config import Settings
 from pricewatch.ports.clock import Clock
@@ -43,6 +43,7 @@ async def work(reader: asyncio.StreamReader, write: Write) -> None:
     from pricewatch.backtest.replay import Replay
     from pricewatch.engine.settings import EngineSettings
 
+    prepare_memory()
     setup = decode_setup(await receive(reader))
     preview = PreviewSettings(**setup.preview)
     os.nice(preview.nice)
