@@ -39,6 +39,7 @@ from pricewatch.exchanges.base import (
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.numbers import SHORT_FRAME, refuse_overlong
 from pricewatch.exchanges.rows import Best, Key, Millis, best, salvaged
 from pricewatch.exchanges.symbols import split
 
@@ -368,16 +369,24 @@ def _inflated(frame: bytes) -> bytes:
         return frame
     if len(frame) <= _SMALL:
         try:
-            return zlib.decompress(frame, 31, 2 * _SMALL)
+            data = zlib.decompress(frame, 31, 2 * _SMALL)
         except zlib.error as error:
             raise BadData("malformed", f"not gzip: {error}") from error
+    else:
+        data = _inflated_within(frame, _MOST)
+    if len(data) > SHORT_FRAME:
+        refuse_overlong(data)  # whoever looked at the frame's length saw the compressed one
+    return data
+
+
+def _inflated_within(frame: bytes, most: int) -> bytes:
     stream = zlib.decompressobj(wbits=31)
     try:
-        data = stream.decompress(frame, _MOST)
+        data = stream.decompress(frame, most)
     except zlib.error as error:
         raise BadData("malformed", f"not gzip: {error}") from error
     if not stream.eof:
-        raise BadData("malformed", "a torn frame" if len(data) < _MOST else f"inflates beyond {_MOST} bytes")
+        raise BadData("malformed", "a torn frame" if len(data) < most else f"inflates beyond {most} bytes")
     return data
 
 
