@@ -14,10 +14,10 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Tick, Trade
 from pricewatch.domain.model import Activation, Forecast
-from pricewatch.domain.rule import RuleCommand
 from pricewatch.engine.evaluate import Engine
 from pricewatch.evaluation.committer import Committer
-from pricewatch.evaluation.recovery import active_rule, restore
+from pricewatch.evaluation.intake import Intake
+from pricewatch.evaluation.recovery import restore
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
 from pricewatch.evaluation.watchlists import Watched
@@ -25,7 +25,7 @@ from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
 from pricewatch.ports.models import DriftSink, ModelStore
 from pricewatch.ports.records import Watchlists
-from pricewatch.ports.rules import RuleBook, StoredRule
+from pricewatch.ports.rules import RuleBook
 from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
 from pricewatch.telemetry.metrics import Sample
 
@@ -73,7 +73,6 @@ class Evaluation:
         self._signals = signals
         self._drifts = drifts
         self._watchlists = watchlists
-        self._watched = Watched(watchlists)
         self._markets: dict[int, Market] = {}
         self._seen = 0
         self._evaluated = 0
@@ -81,6 +80,7 @@ class Evaluation:
         self._wake = asyncio.Event()
         self._rules_wake = asyncio.Event()
         self._committer: Committer | None = None
+        self._made: Intake | None = None
         self._recovered = False
         self._tail: deque[tuple[int, Trade]] | None = None
         self._later: deque[tuple[Activation, Forecast]] = deque()
@@ -89,7 +89,6 @@ class Evaluation:
         self.trades = 0
         self.quotes = 0
         self.pauses = 0
-        self.unreadable_rules = 0
 
     # -- start-up ---------------------------------------------------------------------------------------------------
 
@@ -102,7 +101,6 @@ class Evaluation:
         self._engine = self._make_engine()
         self._markets.clear()
         self._sight = Sight(self._engine)
-        self._watched = Watched(self._watchlists)
         self._recovered = False
         for market in markets:
             self._markets[market.id] = market
@@ -117,6 +115,8 @@ class Evaluation:
             signals=self._signals,
             limit=self._settings.commit_changes,
         )
+        watched = Watched(self._watchlists)
+        self._made = Intake(self._engine, self._committer, watched, self._rules, self._next_seen)
         self._seen = self._evaluated = max(claim.cursor, 0)
         restored = await restore(
             self._engine,
@@ -128,11 +128,11 @@ class Evaluation:
             models=self._models,
             history=self._history,
             ticks=self._ticks,
-            take_up=self._take_up,
-            watched=self._watched,
+            take_up=self._intake.placed,
+            watched=watched,
         )
         self._engine.drifts = []  # those of history were told before
-        self.unreadable_rules = restored.unreadable
+        self._intake.unreadable = restored.unreadable
         self._later = deque(restored.later)
         await self._read_on()
         self._activate_before(None)
@@ -172,6 +172,12 @@ class Evaluation:
         if self._committer is None:
             raise RuntimeError("recover() comes before everything else")
         return self._committer
+
+    @property
+    def _intake(self) -> Intake:
+        if self._made is None:
+            raise RuntimeError("recover() comes before everything else")
+        return self._made
 
     # -- the synchronous chain --------------------------------------------------------------------------------------
 
@@ -270,11 +276,6 @@ class Evaluation:
         """Somebody changed a rule: look soon."""
         self._rules_wake.set()
 
-    def _take_up(self, stored: StoredRule) -> int:
-        seen = self._next_seen()
-        self._owned.take_up(stored.id, stored.version, seen)
-        return seen
-
     def forecast_ready(self, forecast: Forecast) -> None:
         """Use a stored forecast from now on."""
         activation = Activation(market=forecast.market, version=forecast.version, from_seen=self._next_seen())
@@ -284,32 +285,6 @@ class Evaluation:
             self._later.append((activation, forecast))
         self._owned.activate(activation)
         self._wake.set()
-
-    def _take_up_rules(self, pending: Iterable[StoredRule]) -> None:
-        for stored in pending:
-            seen = self._take_up(stored)
-            self._watched.forget(stored.id)
-            if stored.deleted:
-                self._engine.disarm(stored.id)
-                continue
-            active = active_rule(stored, seen)
-            if active is None:
-                self.unreadable_rules += 1
-                self._engine.disarm(stored.id)
-            else:
-                self._engine.arm(active)
-                self._watched.follow(active)
-        if not self._owned.idle:
-            self._wake.set()
-
-    def _obey(self, commands: Iterable[RuleCommand]) -> None:
-        """Each at a place of its own, so that a restart finds it there."""
-        for command in commands:
-            seen = self._next_seen()
-            self._engine.command(command, seen)
-            self._evaluated = seen
-            self._owned.obey(command.rule_id, command.number, seen)
-            self._wake.set()
 
     # -- the loops --------------------------------------------------------------------------------------------------
 
@@ -404,16 +379,15 @@ class Evaluation:
                 log.debug("rules.unavailable", error=str(error))
 
     async def _look_for_rules(self) -> None:
-        """Take up what was changed and obey what was said; while evaluation waits for storage, `_resume` wakes us."""
-        # Before we ask: what is committed while we wait must not be taken up twice.
-        known, obeyed = self._owned.taken_up, self._owned.obeyed
-        pending = await self._rules.pending()
-        commands = await self._rules.pending_commands()
-        if self._tail is None:
-            self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
-            self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
-            for active in await self._watched.changed():
-                self._engine.arm(active)
+        """Take up what is new; while evaluation waits for storage, `_resume` wakes us."""
+        newest = await self._intake.look(lambda: self._tail is None)
+        if self._tail is not None:
+            return
+        if newest is not None:
+            self._evaluated = newest
+        if not self._owned.idle:
+            self._wake.set()
+        await self._intake.look_at_lists()
 
     async def _model_loop(self) -> None:
         """A few markets at a time, so that saving never holds the loop."""
@@ -447,6 +421,11 @@ class Evaluation:
             "paused": self._tail is not None,
             "storage": "down" if committer and committer.down_since is not None else "up",
         }
+
+    @property
+    def unreadable_rules(self) -> int:
+        """Stored rules that cannot be read."""
+        return self._made.unreadable if self._made is not None else 0
 
     def features(self, market: int) -> Features | None:
         """What is known at a market's last closed minute; None before the first, and for unknown markets."""
