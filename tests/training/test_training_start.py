@@ -126,5 +126,5 @@ def test_a_fit_is_at_least_as_likely_as_from_the_librarys_own_start(linear: bool
 
 
 def test_rows_without_noise_are_fitted_as_the_library_does() -> None:
-    value = 2.0 + 1e-9 * (np.arange(len(AT)) % 2)
+    value: Numbers = np.where(np.arange(len(AT)) % 2, 2.0, 2.0 + 1e-9)
     assert fit_shape(AT, value, [Season("day", 1.0, 2)]).level == pytest.approx(2.0, abs=1e-4)

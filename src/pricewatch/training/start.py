@@ -77,7 +77,8 @@ def _solve(
 ) -> tuple[Numbers, float] | None:
     """Weights and variance; columns from `ramps` on have a Laplace prior of scale `tau`."""
     square, crossed = design.T @ design, design.T @ y
-    weights, variance, cost = np.full(len(prior), tau), 0.01, math.inf
+    weights: Numbers = np.full(len(prior), tau)
+    variance, cost = 0.01, math.inf
     for _ in range(_ROUNDS):
         before = cost
         prior[ramps:] = 1.0 / (tau * np.maximum(np.abs(weights[ramps:]), _NOUGHT))
