@@ -20,12 +20,13 @@ from pricewatch.app.wiring import Store, build_store
 from pricewatch.config import AppSettings, Settings
 from pricewatch.domain.market import Candle, Market
 from pricewatch.domain.model import Forecast
+from pricewatch.domain.packed import packed
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.ports.ticks import Listing
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.migrate import migrate
 from pricewatch.store.settings import StoreSettings
-from pricewatch.training.job import Failed, Fitted, Job, Packer
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
 from pricewatch.training.process import run
 from pricewatch.training.settings import TrainingSettings
@@ -101,10 +102,8 @@ def _used() -> float:
 
 def _job(kind: str, span: int, seed: int) -> Job:
     end = 1_769_868_000_000_000 // HOUR * HOUR
-    packer = Packer()
-    packer.add(walk(ROWS, span, end, seed))
     reach = 4 * HOUR if kind == "price" else 120 * HOUR if kind == "outlook" else 24 * HOUR
-    return Job(kind, packer.packed(), span, end, 300, ROWS, reach, [0.8, 0.95, 0.99])
+    return Job(kind, packed(walk(ROWS, span, end, seed)), span, end, 300, ROWS, reach, [0.8, 0.95, 0.99])
 
 
 class _Loop:
@@ -178,6 +177,7 @@ async def _measure(store: Store, markets: Sequence[Market], say: Callable[[str],
         TrainingSettings(),
         markets,
         history=store.history,
+        columns=store.columns,
         spreads=store.spreads,
         models=store.models,
         registry=store.registry,

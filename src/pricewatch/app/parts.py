@@ -376,6 +376,7 @@ class Assembly:
             self.settings.training,
             self.markets,
             history=store.history,
+            columns=store.columns,
             spreads=store.spreads,
             models=store.models,
             registry=store.registry,

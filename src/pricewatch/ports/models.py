@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from pricewatch.domain.market import Candle
 from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.packed import Packed
 
 
 class ModelStore(Protocol):
@@ -50,15 +50,23 @@ class ModelStore(Protocol):
         ...
 
 
-class Spreads(Protocol):
-    """How far bid and ask were apart, by hour."""
+class PackedHistory(Protocol):
+    """A market's candles in one piece and unopened: for fits, which read thousands."""
 
-    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
-        """Mean spreads in per cent as candles of whole hours with `start <= at < end`, oldest first.
+    async def candles(self, market: int, start: int, end: int, *, span: int) -> Packed:
+        """All candles of `span` (one minute or one hour, µs) with `start <= at < end`, as `History` has them."""
+        ...
 
-        All four prices are the mean, the volume is the number of quotes. Hours without quotes are left out.
+    async def spreads(self, market: int, start: int, end: int) -> Packed:
+        """Mean spreads between bid and ask in per cent as candles of whole hours with `start <= at < end`.
+
+        All prices are the mean, the volume is the number of quotes. Hours without quotes are left out.
         """
         ...
+
+
+class Spreads(Protocol):
+    """How far bid and ask were apart, by hour."""
 
     async def count_spreads(self, market: int, upto: int) -> None:
         """Count the whole hours before `upto` from stored quotes, as far as that has not been done yet."""

@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 
 from pricewatch.domain.errors import BadData
+from pricewatch.domain.packed import Packed
 from pricewatch.models.baselines.forecast import Forecaster, Metrics, Plan, Rows, Series, measure
 from pricewatch.models.baselines.history import Examined, examine
 from pricewatch.models.baselines.kinds import KINDS, Columns, Kind, from_log, to_log
 from pricewatch.models.baselines.shape import Numbers, Shape, dump, load, seasons_for
 from pricewatch.models.baselines.shrink import shrunk
-from pricewatch.training.job import Failed, Fitted, Job, Packed
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.seasons import fit_shape, libraries
 
 
@@ -32,9 +33,10 @@ def fit(job: Job) -> Fitted | Failed:
 def columns(packed: Packed) -> Columns:
     """Candles as they were packed."""
     high, low, close, volume = (
-        np.frombuffer(one, dtype=np.float64) for one in (packed.high, packed.low, packed.close, packed.volume)
+        np.frombuffer(one, dtype=">f8").astype(np.float64)
+        for one in (packed.high, packed.low, packed.close, packed.volume)
     )
-    return Columns(np.frombuffer(packed.at, dtype=np.int64), high, low, close, volume)
+    return Columns(np.frombuffer(packed.at, dtype=">i8").astype(np.int64), high, low, close, volume)
 
 
 def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:

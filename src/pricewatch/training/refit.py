@@ -20,11 +20,12 @@ from pricewatch.domain.model import (
     Pointer,
     What,
 )
+from pricewatch.domain.packed import Packed
 from pricewatch.domain.time import SECOND, named
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.models import ForecastSink, ModelStore
 from pricewatch.ports.registry import Artefacts, Registry
-from pricewatch.training.job import Failed, Fitted, Job, Packed
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.promote import refusal
 from pricewatch.training.settings import TrainingSettings
 

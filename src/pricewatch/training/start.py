@@ -83,7 +83,9 @@ def _solve(
         before = cost
         prior[ramps:] = 1.0 / (tau * np.maximum(np.abs(weights[ramps:]), _NOUGHT))
         try:
-            weights = np.linalg.solve(square / variance + np.diag(prior), crossed / variance)
+            weights = np.asarray(
+                np.linalg.solve(square / variance + np.diag(prior), crossed / variance), dtype=np.float64
+            )
         except np.linalg.LinAlgError:
             return None
         left = y - design @ weights

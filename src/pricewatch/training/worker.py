@@ -14,9 +14,9 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market
 from pricewatch.domain.model import Pointer
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import ForecastSink, ModelStore, Spreads
+from pricewatch.ports.models import ForecastSink, ModelStore, PackedHistory, Spreads
 from pricewatch.ports.registry import Artefacts, Registry
-from pricewatch.ports.ticks import History
+from pricewatch.ports.ticks import RecentTrades
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.training.pool import FitPool
 from pricewatch.training.reading import Reader
@@ -62,7 +62,8 @@ class Trainer:
         settings: TrainingSettings,
         markets: Sequence[Market],
         *,
-        history: History,
+        history: RecentTrades,
+        columns: PackedHistory,
         spreads: Spreads,
         models: ModelStore,
         registry: Registry,
@@ -73,7 +74,7 @@ class Trainer:
     ) -> None:
         self._settings = settings
         self._markets = list(markets)
-        self._reader = Reader(history, spreads, clock)
+        self._reader = Reader(history, columns, spreads, clock)
         self._registry = registry
         self._pool: Pool = pool or FitPool(settings)
         self._refitter = Refitter(
