@@ -152,9 +152,9 @@ async def test_too_few_candles_are_waited_for() -> None:
 
 
 async def test_only_the_newest_rows_are_read_and_in_one_piece() -> None:
-    desk = Desk(1_700)
+    desk = Desk(1_700, retry_interval=60.0)
     async with desk.running():
-        await until(lambda: desk.shelf.told)
+        await until(lambda: "1/outlook" in desk.trainer.status()["unfitted"])
     assert len(desk.jobs[0].candles) == 800
     assert desk.jobs[0].most == 400
     assert desk.shelf.reads == 3, "minutes; hours, then minutes in their place"
