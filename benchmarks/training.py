@@ -16,6 +16,7 @@ import msgspec
 from pydantic import SecretStr
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.loopwatch import core_wait
 from pricewatch.app.wiring import Store, build_store
 from pricewatch.config import AppSettings, Settings
 from pricewatch.domain.market import Candle, Market
@@ -40,6 +41,8 @@ LAG_HEAD = [
     "lag p50 ms",
     "lag p99 ms",
     "lag max ms",
+    "lag but for waits for a core p99 ms",
+    "max ms",
     "own work p99 ms",
     "own work max ms",
 ]
@@ -110,23 +113,26 @@ class _Loop:
     """How late the loop is, and how much of that is its own work: a clock that wants to tick each millisecond."""
 
     def __init__(self) -> None:
-        self.late: list[float] = []
-        self.work: list[float] = []
+        self._late: list[float] = []
+        self._own: list[float] = []
+        self._work: list[float] = []
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, waited = asyncio.get_running_loop(), core_wait()
         while True:
-            due, busy = loop.time() + 0.001, time.thread_time()
+            due, busy, queued = loop.time() + 0.001, time.thread_time(), waited()
             await asyncio.sleep(0.001)
-            self.late.append(1000 * max(0.0, loop.time() - due))
-            self.work.append(1000 * (time.thread_time() - busy))
+            late = max(0.0, loop.time() - due)
+            self._late.append(1000 * late)
+            self._own.append(1000 * max(0.0, late - (waited() - queued)))
+            self._work.append(1000 * (time.thread_time() - busy))
 
     def row(self, name: str, seconds: float, refits: int) -> list[str]:
-        late, work = sorted(self.late), sorted(self.work)
+        late, own, work = sorted(self._late), sorted(self._own), sorted(self._work)
         p99 = int(0.99 * (len(late) - 1))
         return [
             *(name, f"{seconds:.0f}", str(refits), f"{statistics.median(late):.2f}", f"{late[p99]:.2f}"),
-            *(f"{late[-1]:.1f}", f"{work[p99]:.2f}", f"{work[-1]:.1f}"),
+            *(f"{late[-1]:.1f}", f"{own[p99]:.2f}", f"{own[-1]:.1f}", f"{work[p99]:.2f}", f"{work[-1]:.1f}"),
         ]
 
 

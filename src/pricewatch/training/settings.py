@@ -36,7 +36,12 @@ class TrainingSettings(BaseModel):
         default=2 * 1024**3, ge=0, description="Bytes of address space a fit process may use; 0: unlimited"
     )
     nice: int = Field(default=10, ge=0, le=19, description="How far fit processes step back behind everything else")
-    tasks_per_child: int = Field(default=20, ge=1, description="Fits after which the process is replaced")
+    idle: bool = Field(
+        default=True,
+        description="Whether fit processes run only while a core has nothing else to do (Linux). One that ran out of"
+        " time is followed by one that steps back by `nice` alone",
+    )
+    tasks_per_child: int = Field(default=100, ge=1, description="Fits after which the process is replaced")
 
     baseline_interval: float = Field(
         default=21_600.0, gt=0, description="Seconds between fits of a market's range, volume and outlook"
