@@ -12,9 +12,11 @@ from tests.training.training_world import NOW, Desk, answer, until, walk
 
 from pricewatch.domain.market import Market
 from pricewatch.domain.model import What
+from pricewatch.domain.packed import packed
 from pricewatch.domain.time import DAY, HOUR, MINUTE
 from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
+from pricewatch.training.refit import Candles
 from pricewatch.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -149,6 +151,22 @@ async def test_too_few_candles_are_waited_for() -> None:
         desk.shelf.stored += rest
         await until(lambda: desk.shelf.told)
     assert "1/price" not in desk.trainer.status()["unfitted"]
+
+
+@pytest.mark.parametrize(
+    ("group", "rows", "span", "seconds"),
+    [
+        ("price", 290, MINUTE, 600.0),
+        ("price", 299, MINUTE, 60.0),
+        ("days", 290, HOUR, 36_000.0),
+        ("price", 300, MINUTE, math.inf),
+    ],
+)
+def test_a_young_market_is_not_asked_before_it_can_have_grown_up(
+    group: str, rows: int, span: int, seconds: float
+) -> None:
+    desk = Desk(0, retry_interval=60.0)
+    assert desk.trainer._ripe(group, Candles(packed(walk(rows, span=span)), span, NOW)) == seconds
 
 
 async def test_only_the_newest_rows_are_read_and_in_one_piece() -> None:

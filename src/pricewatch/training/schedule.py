@@ -67,3 +67,21 @@ class Schedule(Generic[K]):
                 return due, key
             heapq.heappop(self._heap)
         return float("inf"), None
+
+
+class Patience(Generic[K]):
+    """How long to wait after tries that brought nothing: the first span twice, then twice as long each time."""
+
+    def __init__(self, first: float) -> None:
+        """`first` in seconds."""
+        self._first = first
+        self._tries: dict[K, int] = {}
+
+    def after(self, key: K, most: float) -> float:
+        """Seconds until the next try, `most` at most; this one counts."""
+        tries = self._tries[key] = min(self._tries.get(key, 0) + 1, 64)
+        return min(most, self._first * 2.0 ** max(0, tries - 2))
+
+    def forget(self, key: K) -> None:
+        """It has brought something."""
+        self._tries.pop(key, None)
