@@ -1,4 +1,4 @@
-"""Does a baseline know a surprise when it sees one? Events are put into rows it never saw, the same for all versions."""
+"""Does a baseline know a surprise when it sees one? The same events are put into rows that no version saw."""
 
 from __future__ import annotations
 
