@@ -53,7 +53,6 @@ async def test_a_real_fit_in_its_own_process_which_is_replaced_in_time() -> None
         (worker,) = children()
         assert os.getpgid(worker) == worker
         assert psutil.Process(worker).nice() >= min(19, psutil.Process().nice() + 10)
-        assert os.sched_getscheduler(worker) == os.SCHED_IDLE
         assert isinstance(await pool.fit(work), Fitted)
         assert children() == set()
         assert pool.replaced == 1
@@ -71,26 +70,6 @@ async def test_a_fit_that_hangs_is_killed_with_what_it_started_and_the_next_one_
         assert not [one for one in psutil.Process().children(recursive=True) if "time.sleep(3600)" in one.cmdline()]
         pool._work, pool._settings = bombs.fine, TrainingSettings()
         assert "price by" in str(await pool.fit(job(walk(320))))
-        (worker,) = children()
-        assert os.sched_getscheduler(worker) == os.SCHED_OTHER, "it may have been kept from every core"
-
-
-async def test_a_process_that_was_not_let_any_core_is_followed_by_one_that_is_for_as_long_as_it_lives() -> None:
-    async with pooled(bombs.hang_deaf, fit_timeout=1.0) as pool:
-        await pool.fit(job(walk(320)))
-        pool._work, pool._settings = bombs.fine, TrainingSettings(tasks_per_child=2)
-        found = []
-        for _ in range(3):
-            await pool.fit(job(walk(320)))
-            found += [os.sched_getscheduler(worker) for worker in children()]
-        assert found == [os.SCHED_OTHER, os.SCHED_IDLE]
-
-
-async def test_a_process_may_be_given_its_share_from_the_start() -> None:
-    async with pooled(bombs.fine, idle=False) as pool:
-        await pool.fit(job(walk(320)))
-        (worker,) = children()
-        assert os.sched_getscheduler(worker) == os.SCHED_OTHER
 
 
 async def test_a_close_in_the_middle_of_a_start_ends_what_was_started() -> None:

@@ -267,6 +267,17 @@ async def test_old_versions_are_forgotten_with_their_artefacts() -> None:
     assert len(desk.artefacts.objects) <= 4
 
 
+async def test_bands_are_forgotten_some_time_after_they_have_expired() -> None:
+    desk = Desk(350, refit_interval=0.02, forecast_keep=86_400.0)
+    async with desk.running():
+        await until(lambda: len(desk.shelf.told) >= 3)
+        first = desk.shelf.told[0]
+        assert await desk.shelf.forecast_row(first.version, first.rows[0].at)
+        desk.clock.advance(27 * 3_600.0)
+        await until(lambda: first.version not in desk.shelf._forecasts)
+    assert await desk.shelf.forecast(1) == desk.shelf.told[-1]
+
+
 async def test_all_kinds_by_real_fits() -> None:
     desk = Desk(350, pool=FitPool(TrainingSettings()))
     desk.shelf.hours = walk(900, span=HOUR)

@@ -110,6 +110,7 @@ class Shelf(MemoryModelStore):
         if self.down:
             raise Unavailable("no database")
         self.forecasts.append(forecast)
+        await super().save_forecast(forecast)
 
     def forecast_ready(self, forecast: Forecast) -> None:
         assert forecast in self.forecasts, "told before it was stored"

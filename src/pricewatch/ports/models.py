@@ -8,6 +8,12 @@ from typing import Protocol
 
 from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 from pricewatch.domain.packed import Packed
+from pricewatch.domain.time import MINUTE
+
+FORGOTTEN_AT_ONCE = 200
+"""Versions a call forgets at most: with their rows a few tens of milliseconds of the database's time."""
+OVERLAP = 10 * MINUTE
+"""How long rows of a version that has a successor are kept on: times of venues and our order are no more apart."""
 
 
 class ModelStore(Protocol):
@@ -35,6 +41,20 @@ class ModelStore(Protocol):
 
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
+        ...
+
+    async def forget_forecasts(self, before: int, *, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forget at most `limit` versions that expired before that instant, the longest expired first.
+
+        Each market's newest stays. Returns how many there were.
+        """
+        ...
+
+    async def thin_forecasts(self, since: int) -> None:
+        """Forget rows of versions in use since that place in the order whose successor is in use as well.
+
+        Rows that begin less than `OVERLAP` after the successor's place stay.
+        """
         ...
 
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:

@@ -33,8 +33,6 @@ class FitPool:
         self._pool: asyncio.Future[ProcessPoolExecutor] | None = None
         self._folder = ""
         self._tasks = 0
-        self._starved = False
-        """Whether the last process ran out of time: the next one is given a share of a core of its own."""
         self.killed = 0
         """Processes killed at the time limit."""
         self.broken = 0
@@ -56,7 +54,6 @@ class FitPool:
                 outcome = await loop.run_in_executor(pool, self._work, job)
         except TimeoutError:
             self.killed += 1
-            self._starved = True
             log.warning("training.process_killed", kind=job.kind, seconds=self._settings.fit_timeout)
             await self.close()
             return Failed(f"killed after {self._settings.fit_timeout} s", "killed")
@@ -86,18 +83,16 @@ class FitPool:
             await self.close()
         elif self._tasks >= self._settings.tasks_per_child:
             self.replaced += 1
-            self._starved = False
             await self.close()
 
     def _start(self) -> ProcessPoolExecutor:
         """Not on the event loop: a process takes milliseconds to start."""
-        ours = self._settings
         self._folder = tempfile.mkdtemp(prefix="pricewatch-fit-")
         pool = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=prepare,
-            initargs=(self._folder, ours.nice, ours.memory_limit, ours.idle and not self._starved),
+            initargs=(self._folder, self._settings.nice, self._settings.memory_limit),
         )
         pool.submit(os.getpid)
         return pool

@@ -16,11 +16,8 @@ from pathlib import Path
 from pricewatch.training.job import Failed, Fitted, Job
 
 
-def prepare(folder: str, nice: int, memory_limit: int, idle: bool) -> None:  # noqa: FBT001 - handed on by position
-    """Own process group, own temporary files, low priority, bounded memory, and no life without its parent.
-
-    With `idle` it runs only where a core has nothing else to do, and makes way at once.
-    """
+def prepare(folder: str, nice: int, memory_limit: int) -> None:
+    """Own process group, own temporary files, low priority, bounded memory, and no life without its parent."""
     os.setsid()
     logging.disable(logging.CRITICAL)  # failures come back as values; Stan and Prophet talk at every fit
     tempfile.tempdir = folder
@@ -28,8 +25,6 @@ def prepare(folder: str, nice: int, memory_limit: int, idle: bool) -> None:  # n
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.putenv(threads, "1")
     os.nice(nice)
-    if idle and sys.platform == "linux":
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     if memory_limit:
         resource.setrlimit(resource.RLIMIT_AS, (memory_limit, memory_limit))
     if sys.platform == "linux":
