@@ -36,6 +36,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
 )
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Ident, Kline, Millis, best, identity, minutes, salvaged
@@ -45,6 +46,8 @@ _SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
 _PAGE = 1000
 _LATER = frozenset({"429", "40010", "40015", "40725", "40910", "45001"})
 """Timeouts, system errors and too many requests."""
+_MARK = b'"channel":"trade"'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False, rename="camel"):
@@ -198,7 +201,7 @@ class Bitget(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         native = envelope.arg.inst_id
         if envelope.event:
             self._event(envelope, out)

@@ -37,6 +37,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
 )
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Ident, Kline, Millis, RowT, identity, minutes, salvaged
@@ -49,6 +50,8 @@ _RECENT = 60
 _CANDLES = 1000
 _LATER = frozenset({10000, 10006, 10016, 10018, 10429, 170001, 170007})
 """Timeouts, server errors and too many visits."""
+_MARK = b"publicTrade."
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -230,7 +233,7 @@ class Bybit(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.topic.startswith("publicTrade."):
             try:
                 rows, lost = salvaged(envelope.data, _decode_row)

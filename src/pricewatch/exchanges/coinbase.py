@@ -15,6 +15,7 @@ import msgspec
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Side, Trade
 from pricewatch.domain.time import from_datetime, to_datetime
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     IGNORED,
     UNUSABLE,
@@ -35,6 +36,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -47,6 +49,8 @@ _PAGE = 1000
 _CANDLES = 300
 _TRADES = frozenset({"match", "last_match"})
 _OURS = _TRADES | {"ticker", "heartbeat", "subscriptions", "error"}
+_MARK = b'match"'
+"""In every frame of trades."""
 
 
 class _Match(msgspec.Struct, gc=False, tag="match"):
@@ -209,7 +213,7 @@ class Coinbase(Exchange):
         try:
             kind = _decode_envelope(frame).type
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if kind in _TRADES:
             raise BadTrade("malformed", str(error)) from error
         if kind in _OURS:
@@ -219,8 +223,7 @@ class Coinbase(Exchange):
     def _error(self, message: _Error, out: list[Output]) -> None:
         """The reason names the product in prose; one product's refusal fails the whole request."""
         reason = ": ".join(part for part in (message.message, message.reason) if part)[:200]
-        words = {word.strip("'\"`.,:;()") for word in reason.split()}
-        named = [native for native in self.markets if native in words]
+        named = mentioned(reason, self.markets)
         if named:
             out.extend(SubscriptionFailed(native, channel, reason) for native in named for channel in self.channels)
         elif "subscribe" in reason.lower():

@@ -17,6 +17,7 @@ import msgspec
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Side, Trade
 from pricewatch.domain.time import SECOND, from_datetime
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     HEARTBEAT,
     IGNORED,
@@ -38,12 +39,13 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Key, decoded, salvaged
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-_Ident = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _TAKER = {"BUY": int(Side.SELL), "SELL": int(Side.BUY)}
 """Trades at the ask are marked SELL: the side is the maker's, as everywhere at Coinbase."""
 _PAGE = 1000
@@ -51,10 +53,12 @@ _CANDLES = 299  # of 300
 _PRODUCTS = 50
 _TRADES, _TICKER = "market_trades", "ticker"
 _OURS = frozenset({_TICKER, "heartbeats", "subscriptions"})
+_MARK = b'"market_trades"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False):
-    trade_id: _Ident
+    trade_id: Key
     product_id: str
     price: float
     size: float
@@ -85,7 +89,7 @@ class _Channels(msgspec.Struct):
 
 
 class _Counted(msgspec.Struct, tag_field="channel"):
-    sequence_num: _Ident
+    sequence_num: Key
 
 
 class _MarketTrades(_Counted, tag=_TRADES):
@@ -107,8 +111,8 @@ class _Subscriptions(_Counted, tag="subscriptions"):
     events: list[_Channels]
 
 
-class _RawPrints(msgspec.Struct):
-    trades: list[msgspec.Raw] = []
+class _RawEvent(msgspec.Struct):
+    trades: msgspec.Raw = msgspec.Raw(b"[]")
     tickers: list[msgspec.Raw] = []
     type: str = "update"
 
@@ -119,7 +123,7 @@ class _Envelope(msgspec.Struct):
     channel: str = ""
     type: str = ""
     message: str = ""
-    sequence_num: _Ident | None = None
+    sequence_num: Key | None = None
     timestamp: msgspec.Raw = msgspec.Raw(b"null")
     events: msgspec.Raw = msgspec.Raw(b"[]")
 
@@ -162,7 +166,7 @@ class _Products(msgspec.Struct):
 _Message = _MarketTrades | _Tickers | _Heartbeats | _Subscriptions
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
-_decode_raws = msgspec.json.Decoder(list[_RawPrints]).decode
+_decode_events = msgspec.json.Decoder(list[_RawEvent]).decode
 _decode_trade = msgspec.json.Decoder(_Trade, strict=False).decode
 _decode_best = msgspec.json.Decoder(_Best, strict=False).decode
 _decode_empty = msgspec.json.Decoder(_Empty).decode
@@ -202,10 +206,7 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
         """A product is active while it is online and neither it nor its trading is disabled."""
-        try:
-            rows = [row for body in bodies for row in _decode_products(body).products]
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+        rows = [row for body in bodies for row in decoded(_decode_products, body).products]
         return instruments(
             Listed(
                 row.product_id,
@@ -305,7 +306,7 @@ class CoinbaseAdvanced(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.sequence_num is not None:
             self._count(envelope.sequence_num, out)
         if envelope.channel == _TRADES:
@@ -321,25 +322,18 @@ class CoinbaseAdvanced(Exchange):
 
     def _salvage_trades(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row does not take the others with it."""
-        lost = strange = 0
-        try:
-            events = _decode_raws(envelope.events)
-        except UNUSABLE:
-            raise BadTrade("malformed", str(error)) from error
-        for event in events:
-            rows = []
-            for raw in event.trades:
-                with suppress(*UNUSABLE):
-                    rows.append(_decode_trade(raw))
-            lost += len(event.trades) - len(rows)
-            strange += self._prints(rows, event.type, received, out)
-        raise BadTrade("malformed", str(error), count=max(1, lost + strange)) from error
+        count = 0
+        with suppress(*UNUSABLE):
+            for event in _decode_events(envelope.events):
+                rows, lost = salvaged(event.trades, _decode_trade)
+                count += lost + self._prints(rows, event.type, received, out)
+        raise BadTrade("malformed", str(error), count=max(1, count)) from error
 
     def _salvage_tickers(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """A product nobody trades comes with empty prices; that is no fault."""
         try:
             at = from_datetime(_decode_moment(envelope.timestamp))
-            for event in _decode_raws(envelope.events):
+            for event in _decode_events(envelope.events):
                 for raw in event.tickers:
                     try:
                         row = _decode_best(raw)
@@ -353,8 +347,7 @@ class CoinbaseAdvanced(Exchange):
 
     def _error(self, reason: str, out: list[Output]) -> None:
         """An error need not name the product it is about; then each is asked for alone."""
-        words = {word.strip("'\"`.,:;()[]") for word in reason.split()}
-        named = [native for native in self.markets if native in words]
+        named = mentioned(reason, self.markets)
         if named:
             out.extend(SubscriptionFailed(native, channel, reason) for native in named for channel in self.channels)
         elif "subscri" in reason.lower():
@@ -376,10 +369,7 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
         """Newest first on the wire; the next page ends in the second of the oldest row."""
-        try:
-            rows = _decode_history(body).trades
-        except UNUSABLE as error:
-            raise BadTrade("malformed", str(error)) from error
+        rows = decoded(_decode_history, body, BadTrade).trades
         market, first, last = request.market, request.first, request.last
         rows.sort(key=lambda row: row.trade_id)
         trades = [
@@ -403,11 +393,7 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_candles(self, request: CandleRequest, body: bytes) -> list[Candle]:
         """Rows begin at `start` seconds; newest first."""
-        try:
-            rows = _decode_candles(body).candles
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
-        number = request.market.id
+        number, rows = request.market.id, decoded(_decode_candles, body).candles
         candles = [
             Candle(number, row.start * SECOND, row.open, row.high, row.low, row.close, row.volume) for row in rows
         ]

@@ -36,6 +36,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -49,6 +50,8 @@ _PAGE = 150
 _CANDLES = 300
 _LATER = frozenset({10006, 10008, 40801, 42901, 50001})
 """Too many requests, timeouts and errors of theirs."""
+_MARK = b'"trade'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -236,7 +239,7 @@ class CryptoCom(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.method == "public/heartbeat":
             out.append(Send(f'{{"id":{envelope.id},"method":"public/respond-heartbeat"}}'))
             out.append(HEARTBEAT)

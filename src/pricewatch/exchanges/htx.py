@@ -34,6 +34,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -52,8 +53,6 @@ _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a topic that is not ours."""
 _SMALL = 1_000
 """Bytes of a frame that cannot inflate beyond that: deflate yields at most 1,032 times what goes in."""
-_NAME = 160
-"""Bytes within which a frame names its topic."""
 _PAGE = 2000
 _CANDLES = 1000
 _AGAIN = ("busy", "internal", "limit", "many", "timeout", "unavailable")
@@ -274,8 +273,7 @@ class Htx(Exchange):
         try:
             envelope = _decode_envelope(data)
         except UNUSABLE as error:
-            kind = BadTrade if _TRADES.encode() in data[:_NAME] else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(data, error, _TRADES.encode()) from error
         name = envelope.ch or envelope.subbed
         topic = self._topics.get(name)
         if envelope.ping is not None:

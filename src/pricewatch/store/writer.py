@@ -223,8 +223,9 @@ class TickStore:
             await self._work.wait()
             self._work.clear()
             await asyncio.sleep(self._settings.batch_age)
+            target = self._spool.last  # what comes meanwhile waits for more
             try:
-                while await self._store_next():
+                while self._spool.acknowledged < target and await self._store_next():
                     wait = self._settings.retry_base
             except Unavailable:
                 self._work.set()

@@ -6,7 +6,6 @@ import msgspec
 import structlog
 
 from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.market import Trade
 from pricewatch.domain.time import MINUTE
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.bars import Bar, Bars, gathered
@@ -31,11 +30,9 @@ class Candles:
         self._history = history
         self._clock = clock
         self._bars = Bars()
+        self.trade = self._bars.trade
+        """Count a trade; on the hot path."""
         self.seats = Seats(board)
-
-    def trade(self, trade: Trade) -> None:
-        """On the hot path."""
-        self._bars.trade(trade)
 
     def select(self, reader: Reader, selection: Selection) -> None:
         """Its markets are watched from now on."""
