@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -53,6 +54,7 @@ _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a topic that is not ours."""
 _SMALL = 1_000
 """Bytes of a frame that cannot inflate beyond that: deflate yields at most 1,032 times what goes in."""
+_BY_ID = attrgetter("trade_id")
 _PAGE = 2000
 _CANDLES = 1000
 _AGAIN = ("busy", "internal", "limit", "many", "timeout", "unavailable")
@@ -261,7 +263,7 @@ class Htx(Exchange):
         """The first frame of a topic holds the last trade before the subscription; one broken row is lost alone."""
         since = self._confirmed.pop(name, -1) if self._confirmed else -1
         if len(rows) > 1:
-            rows.sort(key=_by_id)
+            rows.sort(key=_BY_ID)
         for row in rows:
             flags = _HISTORY if row.ts <= since else 0
             side = _BUY if row.direction == "buy" else _SELL
@@ -328,7 +330,7 @@ class Htx(Exchange):
         number, first, last = request.market.id, request.first, request.last
         trades = [
             Trade(number, row.ts * 1000, row.price, row.amount, _SIDES[row.direction], row.trade_id, received)
-            for row in sorted(rows, key=_by_id)
+            for row in sorted(rows, key=_BY_ID)
             if row.trade_id >= first and (last is None or row.trade_id <= last)
         ]
         return HistoryPage(trades, None)
@@ -349,10 +351,6 @@ class Htx(Exchange):
             for row in _unwrap(body, _decode_klines)
         ]
         return within(candles, request)
-
-
-def _by_id(row: _Row | _Past) -> int:
-    return row.trade_id
 
 
 def _topic(native: str, channel: str) -> str:
