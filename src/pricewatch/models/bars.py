@@ -28,7 +28,7 @@ DEAD = 200
 """Bars with a move that answer with one and the same rarity: such a bank is dead, and begins anew."""
 BANK, BANDS = "bank", "bands"
 """The names under which the state is saved, in two parts."""
-SCHEMAS = {BANK: 1, BANDS: 2}
+SCHEMAS = {BANK: 2, BANDS: 2}
 NAME = f"bank+bands@{SCHEMAS[BANK]}.{SCHEMAS[BANDS]}"
 """What a signal says took part."""
 LARGEST = 1 << 20
