@@ -173,6 +173,7 @@ def _with_changes_taken(chain: Chain) -> Step:
         step(frame)
         if engine.transitions:
             engine.transitions.clear()
+            engine.is_urgent = False
 
     return both
 

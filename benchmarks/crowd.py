@@ -78,7 +78,9 @@ class Crowd:
         nothing: Any = None
         outlet = Outlet(nothing, transport, messages=256, size=1 << 20, stall_timeout=30)
         limits = Limits(65_536, 20, 100, 1_000, 256, 1 << 20, 5, 0.1)
-        session = Session(_ACCOUNT, board=board, limits=limits, strikes=20, document=encode_signal, now=0)
+        session = Session(
+            _ACCOUNT, board=board, limits=limits, strikes=20, document=encode_signal, now=0, may_write=True
+        )
         signals = session.feeds["signals"] = Signals(Filter(), None)
         signals.phase, signals.epoch = Phase.LIVE, 1
         return Link(

@@ -151,7 +151,9 @@ def _link(hub: Hub, board: Board, settings: GatewaySettings, transport: asyncio.
     nothing: Any = None
     outlet = Outlet(nothing, transport, messages=256, size=1 << 20, stall_timeout=30)
     limits = Limits(65_536, 20, 100, 1_000, 256, 1 << 20, 5, 0.1)
-    session = Session(uuid.UUID(int=1), board=board, limits=limits, strikes=20, document=lambda _: b"", now=0)
+    session = Session(
+        uuid.UUID(int=1), board=board, limits=limits, strikes=20, document=lambda _: b"", now=0, may_write=False
+    )
     session.tickers = _EVERYTHING
     return Link(
         session,

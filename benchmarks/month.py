@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ import numpy as np
 
 from benchmarks.machine import describe, median
 from pricewatch.app.clock import SystemClock
+from pricewatch.backtest.process import prepare_memory
 from pricewatch.backtest.replay import Replay
 from pricewatch.backtest.settings import PreviewSettings
 from pricewatch.domain.time import DAY, MINUTE, from_datetime, rfc3339
@@ -144,23 +146,33 @@ async def ask(preview: Replay, text: bytes, end: int) -> Answer:
     return await preview.run(Question(document=text, start=end - DAYS * DAY, end=end))
 
 
-async def measure(past: PostgresPast, end: int, *, check: bool) -> None:
+def processor(postgres: int) -> float:
+    """Seconds of processor time this process and the server's have taken so far."""
+    ticks = 0
+    for child in Path(f"/proc/{postgres}/task/{postgres}/children").read_text().split():
+        words = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(words[11]) + int(words[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def measure(past: PostgresPast, end: int, postgres: int, *, check: bool) -> None:
+    prepare_memory()  # as the process does that works on previews
     preview = Replay(past, PreviewSettings(), EngineSettings())
     market = next(one for one in await past.markets() if one.symbol == MARKETS[0])
     candles = await past.candles(market.id, end - DAYS * DAY, end)
     middle = median([one.close for one in candles])
-    print("\n| rule | first, s | then, s | fired | trades read | of |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("\n| rule | first, s | then, s | of it processor | fired | trades read | of |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
     for name, when, policy in RULES:
         text = document(when, policy, middle, [market.symbol])
+        began = processor(postgres)
         answers = [await ask(preview, text, end) for _ in range(4)]
+        busy = (processor(postgres) - began) / len(answers)
         took = [answer.seconds for answer in answers]
         fired = sum(one.direction == "fired" for one in answers[0].signals)
         of = sum(one.trades for one in candles)
-        print(
-            f"| {name} | {took[0]:.2f} | {median(took[1:]):.2f} | {fired} | {answers[0].trades:,} | {of:,} |",
-            flush=True,
-        )
+        times = f"{took[0]:.2f} | {median(took[1:]):.2f} | {busy:.2f}"
+        print(f"| {name} | {times} | {fired} | {answers[0].trades:,} | {of:,} |", flush=True)
     if check:
         text = document(*RULES[1][1:], middle, [market.symbol])
         quick = await ask(preview, text, end)
@@ -186,14 +198,14 @@ async def main(words: Sequence[str]) -> None:
         await server.start()
         try:
             settings = StoreSettings(call_timeout=300)
-            async with Database(server.url(), settings) as database, database.for_ticks(2) as pool:
+            async with Database(server.url(), settings) as database, database.for_ticks(2, by_index=True) as pool:
                 await migrate(database)
-                await over(database, pool, options.trades, check=options.check)
+                await over(database, pool, options.trades, server.pid or 0, check=options.check)
         finally:
             await server.stop()
 
 
-async def over(database: Database, pool: Database, trades: int, *, check: bool) -> None:
+async def over(database: Database, pool: Database, trades: int, postgres: int, *, check: bool) -> None:
     catalog = PostgresCatalog(database)
     markets = await catalog.register([Listing("coinbase", name, name, 1) for name in MARKETS])
     if not await database.fetchval("SELECT count(*) FROM shard"):
@@ -209,7 +221,7 @@ async def over(database: Database, pool: Database, trades: int, *, check: bool) 
     print(f"{whole:,} trades of {len(markets)} markets in {DAYS} days, {size}")
     past = PostgresPast(pool, PostgresHistory(pool, catalog.steps), PostgresModelStore(database))
     newest = await database.fetchval("SELECT max(bucket) FROM candle_1m")
-    await measure(past, from_datetime(newest) + MINUTE, check=check)
+    await measure(past, from_datetime(newest) + MINUTE, postgres, check=check)
 
 
 if __name__ == "__main__":

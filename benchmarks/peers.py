@@ -9,12 +9,13 @@ import base64
 import json
 import math
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,18 +27,38 @@ from pricewatch.exchanges.registry import EXCHANGES
 ROUNDS = 5
 LEAST = 1.0
 """Seconds of CPU a round takes: few frames are read again and again."""
+PASS = 1_000
+"""Frames between two looks at the clock, which costs as much as a frame."""
 HEAD = ["venue", "frames", "pricewatch", "cryptofeed", "ccxt", "to cryptofeed", "to ccxt"]
+MOST = 6
+"""Venues the first mean is over."""
+BOTH = ("cryptofeed", "ccxt")
+
+
+class Recording(NamedTuple):
+    """One venue's frames, and which of them are read."""
+
+    path: str
+    pattern: str
+    """Of the frames that the peers read as well."""
+    protocol: str = ""
+    """The venue whose protocol it is, where not its own."""
+    peers: tuple[str, ...] = BOTH
+
+
 RECORDINGS = {
-    "binance_us": ("binance_us/binance_us-20210814T144513Z.jsonl.gz", ("@bookTicker",)),
-    "binance": ("binance/binance-btcusdt-20240808T235413Z.jsonl.gz", ("@bookTicker",)),
-    "bitstamp": ("bitstamp/bitstamp-20220105T004817Z.jsonl.gz", ('"event":"trade"',)),
-    "gateio": ("gateio/gateio-20210422T121212Z-a.jsonl.gz", ('"channel":"spot.trades"',)),
-    "htx": ("htx/htx-20210417T164750Z-a.jsonl.gz", (".trade.detail",)),
-    "kucoin": ("kucoin/kucoin-20210425T191846Z.jsonl.gz", ("trade.ticker", "trade.l3match")),
-    "deribit": ("deribit/deribit-20210722T224203Z.jsonl.gz", ('"channel":"ticker.',)),
-    "okx": ("okx/okx-20220513T162705Z.jsonl.gz", ('"channel":"trades"',)),
+    "binance": Recording("binance/binance-btcusdt-20240808T235413Z.jsonl.gz", "@bookTicker"),
+    "binance_us": Recording("binance_us/binance_us-20210814T144513Z.jsonl.gz", "@bookTicker", "binance"),
+    "bitstamp": Recording("bitstamp/bitstamp-20220105T004817Z.jsonl.gz", '"event":"trade"'),
+    "coinbase": Recording("coinbase/coinbase-20210417T164337Z-a.jsonl.gz", '"type":"(match|ticker)"', peers=("ccxt",)),
+    "deribit": Recording("deribit/deribit-20210722T224203Z.jsonl.gz", r'"channel":"ticker\.'),
+    "gateio": Recording("gateio/gateio-20210422T121212Z-a.jsonl.gz", '"channel":"spot.trades"'),
+    "gemini": Recording("gemini/gemini-20210417T164542Z.jsonl.gz", '^{"type":"trade"'),
+    "htx": Recording("htx/htx-20210417T164750Z-a.jsonl.gz", r"\.trade\.detail"),
+    "kucoin": Recording("kucoin/kucoin-20210425T191846Z.jsonl.gz", r"trade\.ticker|trade\.l3match"),
+    "okx": Recording("okx/okx-20220513T162705Z.jsonl.gz", '"channel":"trades"'),
+    "upbit": Recording("upbit/upbit-20210417T165103Z.jsonl.gz", '"ty":"trade"', peers=("cryptofeed",)),
 }
-"""Per venue a recording, and the words of the frames that all three read."""
 
 
 class Sample(NamedTuple):
@@ -46,8 +67,13 @@ class Sample(NamedTuple):
     frames: list[str | bytes]
     natives: list[str]
 
+    @property
+    def plain(self) -> bool:
+        """Nothing has to be inflated or decoded before it is text."""
+        return all(isinstance(frame, str) for frame in self.frames)
 
-def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
+
+def sample(path: Path, venue: str, pattern: str) -> Sample:
     """The recorded frames with trades or quotes that our adapter and the peers read."""
     count = dict(plain.RECORDINGS.values())[venue]
     natives = sorted(count(plain.read(path)).natives)
@@ -57,12 +83,23 @@ def sample(path: Path, venue: str, words: Sequence[str]) -> Sample:
         if line["dir"] != "in":
             continue
         frame = plain.frame(line)
-        text = plain.text(frame)
         out: list[Output] = []
         exchange.receive(frame, 1, out)
-        if any(word in text.replace(": ", ":") for word in words) and any(isinstance(o, (Trade, Quote)) for o in out):
+        text = plain.text(frame).replace(": ", ":")
+        if re.search(pattern, text) and any(isinstance(item, (Trade, Quote)) for item in out):
             frames.append(frame)
     return Sample(frames, natives)
+
+
+def first(samples: Mapping[str, Sample]) -> list[str]:
+    """The venues of the first mean: of what both peers read as plain text the most frames, a venue a protocol."""
+    most: dict[str, str] = {}
+    for venue, one in samples.items():
+        recording = RECORDINGS[venue]
+        if one.plain and recording.peers == BOTH:
+            protocol = recording.protocol or venue
+            most[protocol] = max(most.get(protocol, venue), venue, key=lambda name: len(samples[name].frames))
+    return sorted(most.values(), key=lambda venue: -len(samples[venue].frames))[:MOST]
 
 
 def adapter(venue: str, natives: Sequence[str]) -> Exchange:
@@ -76,6 +113,7 @@ def ours(venue: str, data: Sample, least: float) -> float:
     """Seconds of CPU a frame, decoded and normalised. Our transports hand out bytes, those of the peers text."""
     exchange = adapter(venue, data.natives)
     frames = [frame.encode() if isinstance(frame, str) else frame for frame in data.frames]
+    frames *= math.ceil(PASS / len(frames))
     now = round(time.time() * 1e6)
     best = math.inf
     for _ in range(ROUNDS):
@@ -95,7 +133,7 @@ def theirs(python: Path, library: str, venue: str, data: Sample, folder: Path, l
     raw = [frame if isinstance(frame, bytes) else frame.encode() for frame in data.frames]
     path.write_bytes(b"\n".join(map(base64.b64encode, raw)))
     worker = Path(__file__).with_name("peers_worker.py")
-    command = [str(python), str(worker), library, venue, str(path), str(ROUNDS), str(least), *data.natives]
+    command = [str(python), str(worker), library, venue, str(path), str(ROUNDS), str(least), str(PASS), *data.natives]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise RuntimeError(f"{library} on {venue}: {answer.stderr[-2000:]}")
@@ -112,18 +150,32 @@ def run(*, quick: bool = False) -> list[list[str]]:
     if not shared.is_dir() or not python.exists():
         sys.stderr.write(f"... peers: {shared} or {python} is missing; make bench-peers installs the peers\n")
         return []
+    samples = {venue: sample(shared / one.path, venue, one.pattern) for venue, one in RECORDINGS.items()}
+    named = first(samples)
+    least = 0.2 if quick else LEAST
     rows: list[list[str]] = []
-    ratios: list[tuple[float, float]] = []
+    ratios: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as name:
-        for venue, (recording, words) in RECORDINGS.items():
-            data = sample(shared / recording, venue, words)
-            least = 0.2 if quick else LEAST
+        for venue in [*named, *(venue for venue in samples if venue not in named)]:
+            data = samples[venue]
             mine = ours(venue, data, least)
-            feed = theirs(python, "cryptofeed", venue, data, Path(name), least)
-            other = theirs(python, "ccxt", venue, data, Path(name), least)
-            ratios.append((feed / mine, other / mine))
-            figures = [f"{seconds * 1e6:.2f} µs" for seconds in (mine, feed, other)]
-            rows.append([venue, str(len(data.frames)), *figures, f"{feed / mine:.1f}", f"{other / mine:.1f}"])
-    feeds, others = zip(*ratios, strict=True)
-    means = [f"{statistics.geometric_mean(some):.1f}" for some in (feeds, others)]
-    return [*rows, ["**geometric mean**", "", "", "", "", *means]]
+            peers = {peer: theirs(python, peer, venue, data, Path(name), least) for peer in RECORDINGS[venue].peers}
+            ratios.append({peer: seconds / mine for peer, seconds in peers.items()})
+            figures = [_micros(mine), *(_micros(peers.get(peer)) for peer in BOTH)]
+            rows.append([venue, f"{len(data.frames):,}", *figures, *(_times(ratios[-1].get(peer)) for peer in BOTH)])
+            if venue == named[-1]:
+                rows.append(_mean(f"these {len(named)}", ratios))
+    return [*rows, _mean("all", ratios)]
+
+
+def _micros(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e6:.2f} µs"
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f"{ratio:.1f}"
+
+
+def _mean(of: str, ratios: Sequence[Mapping[str, float]]) -> list[str]:
+    means = [_times(statistics.geometric_mean([row[peer] for row in ratios if peer in row])) for peer in BOTH]
+    return [f"**geometric mean, {of}**", "", "", "", "", *means]

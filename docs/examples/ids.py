@@ -7,9 +7,10 @@ from pricewatch.client import Client
 
 
 async def main() -> None:
-    consumer = os.environ.get("PRICEWATCH_CONSUMER") or None
+    consumer, work = os.environ.get("PRICEWATCH_CONSUMER") or None, float(os.environ.get("PRICEWATCH_WORK") or 0)
     async with Client(os.environ["PRICEWATCH_KEY"], os.environ["PRICEWATCH_URL"]) as client:
         async for signal in client.signals(consumer=consumer):
+            await asyncio.sleep(work)
             print(signal.id, flush=True)
 
 

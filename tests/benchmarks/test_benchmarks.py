@@ -5,6 +5,7 @@ from benchmarks.evaluation import levels, naive, ours
 from benchmarks.source import made
 
 from benchmarks import __main__ as benchmarks
+from benchmarks import peers
 
 
 def test_the_naive_reference_and_the_engine_give_the_same_signals() -> None:
@@ -42,3 +43,18 @@ def test_no_run_at_all_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         benchmarks.main(["pipeline", "--runs", "0"])
     assert "at least 1" in capsys.readouterr().err
+
+
+def test_the_first_six_venues_are_chosen_by_their_frames_alone() -> None:
+    def made_of(venue: str, count: int) -> peers.Sample:
+        frame: str | bytes = b"\x1f\x8b" if venue == "htx" else "{}"
+        return peers.Sample([frame] * count, [])
+
+    samples = {venue: made_of(venue, count) for count, venue in enumerate(peers.RECORDINGS, 1)}
+    chosen = peers.first(samples)
+    assert chosen == sorted(chosen, key=lambda venue: -len(samples[venue].frames))
+    assert len(chosen) == peers.MOST
+    assert not {"htx", "coinbase", "upbit", "binance"} & set(chosen)  # packed, read by one peer, Binance.US has more
+    samples["binance"] = made_of("binance", 99)
+    assert peers.first(samples)[0] == "binance"
+    assert "binance_us" not in peers.first(samples)

@@ -220,14 +220,14 @@ def test_acks_are_repeated_until_they_are_confirmed() -> None:
     ((method, params, number),) = made.done(first)
     assert (method, params) == ("ack", {"consumer": "bot", "seqs": [1], "lease": 3})
     made.done(second)
-    assert not made.is_confirmed()
+    assert not made.leases.is_confirmed()
     made.take(said("settled", req_id=number, consumer="bot", lost=[]))
     made.begin()
     answers = made.take(snapshot(2, True, consumer="bot", lease=4))[1]
     assert [one[1]["seqs"] for one in answers] == [[2]]
     made.take(said("settled", req_id=answers[0][2], consumer="bot", lost=[2]))
-    assert made.is_confirmed()
-    assert made.lost_leases == 1
+    assert made.leases.is_confirmed()
+    assert made.leases.lost == 1
     assert made.position() is None
 
 
@@ -242,8 +242,8 @@ def test_a_redelivered_signal_is_not_handed_out_twice() -> None:
 def test_a_returned_signal_comes_again() -> None:
     made = joined()
     working = got(made, shared_frame(1))
-    assert made.extend(working, None)[0][1] == {"consumer": "bot", "seqs": [1], "lease": 3}
-    assert made.extend(working, 9.0)[0][1]["delay"] == 9.0
+    assert made.leases.extend(working, None)[0][1] == {"consumer": "bot", "seqs": [1], "lease": 3}
+    assert made.leases.extend(working, 9.0)[0][1]["delay"] == 9.0
     ((method, params, _),) = made.give_back(working, 0.5)
     assert (method, params["seqs"], params["delay"]) == ("nack", [1], 0.5)
     assert got(made, shared_frame(1, 2)).attempt == 2

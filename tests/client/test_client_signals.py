@@ -6,11 +6,12 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.client.test_client_feed import server
 from tests.client.test_client_follower import data
@@ -32,6 +33,7 @@ from pricewatch.client import (
     Signals,
     Unauthorized,
 )
+from pricewatch.domain.account import Account
 from pricewatch.domain.errors import ConfigError
 
 FAST = Options(pause_first=0.001, pause_cap=0.02, close_timeout=1.0)
@@ -55,7 +57,9 @@ async def take(stream: Signals, count: int) -> list[Signal]:
 
 async def begun(world: World, task: asyncio.Task[Any]) -> None:
     """The stream's subscription stands."""
-    await until(lambda: task.done() or any(link.session.feeds or list(link.session.members) for link in links(world)))
+    await until(
+        lambda: task.done() or any(link.session.feeds or list(link.session.sharing.members) for link in links(world))
+    )
 
 
 def links(world: World) -> Any:
@@ -227,6 +231,42 @@ async def test_given_back_and_extended_ones(world: World) -> None:
     assert (await world.store.consumers.listing(account.id))[0].in_flight == 0
 
 
+def is_held(world: World, account: Account, *seqs: int) -> bool:
+    """The server hands none of these out within its `ack_wait` of 0.3 s: its own clock says so."""
+    pending = world.store.consumers._held[account.id, "bot"].pending
+    return all(seq in pending and pending[seq].due >= world.clock.now() + 300_000 for seq in seqs)
+
+
+async def test_a_slow_body_keeps_what_it_holds(world: World) -> None:
+    account, key = await world.account("ann")
+    await world.emit(account, 2)
+    async with Client(key, address(world), options=FAST) as client:
+        stream = client.signals(consumer="bot", start="oldest", ack_wait=0.3)
+        first = (await take(stream, 1))[0]
+        for _ in range(5):  # the body works for three times the wait
+            await until(lambda: is_held(world, account, 1, 2))
+            world.clock.advance(0.2)
+        second = (await take(stream, 1))[0]
+        await stream.ack(second)
+        assert [(one.seq, one.attempt) for one in (first, second)] == [(1, 1), (2, 1)]
+    assert (await world.store.consumers.listing(account.id))[0].in_flight == 0
+    assert stream.lost_leases == 0
+
+
+async def test_closing_ends_who_waits(world: World) -> None:
+    _, key = await world.account("ann")
+    async with Client(key, address(world), options=FAST) as client, asyncio.TaskGroup() as group:
+        stream = client.signals(consumer="bot")
+        task = group.create_task(list_of(stream))
+        await begun(world, task)
+        await stream.aclose()
+        assert await task == []
+
+
+async def list_of(stream: Signals) -> list[Signal]:
+    return [one async for one in stream]
+
+
 async def test_it_knows_when_it_is_blind(world: World) -> None:
     _, key = await world.account("ann")
     told: list[Health] = []
@@ -347,6 +387,88 @@ async def test_closing_ends_well_whatever_the_server_says() -> None:
     assert not stream.health.connected
 
 
+class Slow:
+    """A server that hands signals to a consumer and notes what of them is extended; `lost` ones are another's."""
+
+    def __init__(self, *seqs: int, lost: Sequence[int] = ()) -> None:
+        self.extended: list[list[int]] = []
+        self.more: asyncio.Queue[int] = asyncio.Queue()
+        self._seqs = seqs
+        self._lost = lost
+
+    async def handle(self, socket: ServerConnection) -> None:
+        await socket.send(WELCOME)
+        await socket.recv()
+        await socket.send(json.dumps({**json.loads(SNAPSHOT), "consumer": "bot", "lease": 3, "ack_wait": 0.3}))
+        for seq in self._seqs:
+            await self.deliver(socket, seq)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self._send_more(socket))
+            async for text in socket:
+                request = json.loads(text)
+                if request["method"] == "extend":
+                    self.extended.append(request["params"]["seqs"])
+                    lost = [seq for seq in self.extended[-1] if seq in self._lost]
+                    answer = {"type": "settled", "req_id": request["req_id"], "ok": not lost, "lost": lost}
+                    await socket.send(json.dumps(answer))
+            task.cancel()
+
+    async def _send_more(self, socket: ServerConnection) -> None:
+        while True:
+            await self.deliver(socket, await self.more.get(), attempt=2)
+
+    async def deliver(self, socket: ServerConnection, seq: int, attempt: int = 1) -> None:
+        frame = {**json.loads(one(seq)), "prev": None, "consumer": "bot", "attempt": attempt, "lease": 3}
+        await socket.send(json.dumps(frame))
+
+
+async def test_what_became_anothers_while_it_waited_is_not_handed_out() -> None:
+    slow = Slow(1, 2, 3, lost=[2])
+    async with server(slow.handle) as url, Client("key", url, options=FAST) as client:
+        stream = client.signals(consumer="bot")
+        (first,) = await take(stream, 1)
+        await until(lambda: [1, 3] in slow.extended or [3, 1] in slow.extended)
+        assert [first.seq, *(got.seq for got in await take(stream, 1))] == [1, 3]
+        # Given to us after all, it is ours.
+        slow.more.put_nowait(2)
+        assert [(got.seq, got.attempt) for got in await take(stream, 1)] == [(2, 2)]
+
+
+async def test_only_what_waits_is_kept_where_the_program_acknowledges() -> None:
+    slow = Slow(1, 2)
+    async with server(slow.handle) as url, Client("key", url, options=FAST) as client:
+        await take(client.signals(consumer="bot", ack="manual"), 1)
+        await until(lambda: len(slow.extended) >= 2)
+    assert all(seqs == [2] for seqs in slow.extended)
+
+
+async def test_an_extension_of_the_programs_own_is_not_cut_short() -> None:
+    slow = Slow(1, 2)
+    async with server(slow.handle) as url, Client("key", url, options=FAST) as client:
+        stream = client.signals(consumer="bot")
+        (first,) = await take(stream, 1)
+        slow.extended.clear()
+        await stream.extend(first, 100)
+        await until(lambda: len(slow.extended) >= 3)
+    assert [1] in slow.extended
+    assert all(seqs in ([1], [2]) for seqs in slow.extended)
+
+
+async def test_a_body_that_hangs_holds_nothing_for_ever() -> None:
+    slow = Slow(1, 2)
+    hasty = msgspec.structs.replace(FAST, longest_work=0.0)
+    async with server(slow.handle) as url, Client("key", url, options=hasty) as client:
+        stream = client.signals(consumer="bot")
+        await take(stream, 1)
+        ahead = stream._ahead
+        assert ahead is not None
+        await until(lambda: list(ahead.ready))
+        await until(lambda: not list(ahead.ready))
+        slow.more.put_nowait(2)
+        assert [(got.seq, got.attempt) for got in await take(stream, 1)] == [(2, 2)]
+    assert slow.extended == []
+
+
 # -- without asyncio --------------------------------------------------------------------------------------------------
 
 
@@ -384,8 +506,8 @@ async def test_the_example_runs(world: World) -> None:
     bot = await asyncio.create_subprocess_exec(sys.executable, str(script), stdout=subprocess.PIPE, env=environment)
     assert bot.stdout is not None
     try:
-        await until(lambda: any(list(link.session.members) for link in links(world)))
-        await until(lambda: all(member.joined for link in links(world) for member in link.session.members))
+        await until(lambda: any(list(link.session.sharing.members) for link in links(world)))
+        await until(lambda: all(member.joined for link in links(world) for member in link.session.sharing.members))
         entry = (await world.emit(account))[0]
         async with asyncio.timeout(30):
             while str(entry.signal.id) not in (await bot.stdout.readline()).decode():

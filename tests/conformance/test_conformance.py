@@ -21,6 +21,7 @@ from pricewatch.conformance.suite import SCENARIOS, Scenario, run
 REPOSITORY = Path(__file__).resolve().parents[2]
 OURS = [sys.executable, str(REPOSITORY / "docs" / "examples" / "ids.py")]
 NAIVE = [sys.executable, str(Path(__file__).with_name("naive.py"))]
+FORGETFUL = [sys.executable, str(Path(__file__).with_name("forgetful.py"))]
 
 
 def chosen(*names: str) -> list[Scenario]:
@@ -34,7 +35,7 @@ async def test_our_client_passes() -> None:
 
 async def test_a_naive_client_passes_only_what_is_easy() -> None:
     names = ("plain", "novelties", "drops", "duplicates", "reorders", "gaps", "revoked")
-    verdicts = {one.scenario.name: one.faults for one in await run(NAIVE, scenarios=chosen(*names), patience=2)}
+    verdicts = {one.scenario.name: one.faults for one in await run(NAIVE, scenarios=chosen(*names), patience=6)}
     assert not verdicts["plain"]
     assert not verdicts["novelties"]
     assert "missing" in verdicts["drops"][0]
@@ -54,6 +55,11 @@ async def test_a_program_that_is_no_client_fails() -> None:
 async def test_who_never_acknowledges_fails() -> None:
     (verdict,) = await run(NAIVE, scenarios=chosen("consumer"), patience=1)
     assert "acknowledged 0 of 40" in verdict.faults
+
+
+async def test_who_lets_the_wait_run_out_fails() -> None:
+    (verdict,) = await run(FORGETFUL, scenarios=chosen("slow work"), patience=20)
+    assert verdict.faults == ["held 2 of 2 for longer than it had asked for"]
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:

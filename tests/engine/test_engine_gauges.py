@@ -9,7 +9,8 @@ from pricewatch.domain.market import Market, Trade
 from pricewatch.engine.gauges.beyond import Beyond
 from pricewatch.engine.gauges.peak import Peak
 from pricewatch.engine.gauges.retreat import Retreat
-from pricewatch.engine.gauges.surge import Sums, Volatility, Volume
+from pricewatch.engine.gauges.sums import Sums
+from pricewatch.engine.gauges.surge import Volatility, Volume
 from pricewatch.engine.market import MarketState
 from pricewatch.rules.base import Feature
 from pricewatch.testing.desk import Desk, S, active
@@ -174,7 +175,37 @@ def test_after_a_long_silence_sums_begin_anew_and_after_a_shorter_one_go_on() ->
         for step in range(1, 40):
             sums.add(now + step, 1)
             sums.trim(now + step)
-        assert not sums._rubbish
+        assert not any((sums._heaps, sums._scrap, sums._unsettled))
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 300_000, 900_000, S, 7 * S, 61 * S, 130 * S, 400 * S]),
+            st.sampled_from([0, 0, 0, 1, 400_000, S]),
+            st.sampled_from([1, 1, 1, 600]),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    window=st.sampled_from([2 * S, 60 * S, 200 * S]),
+    baseline=st.sampled_from([2 * S, 90 * S, 300 * S]),
+)
+def test_sums_are_those_of_what_is_in_them(steps: list[tuple[int, int, int]], window: int, baseline: int) -> None:
+    """However far time goes on, however much comes at once, and with late ones between."""
+    sums, now, known = Sums(window, baseline), 500 * S, []
+    for number, (on, back, burst) in enumerate(steps, 1):
+        now += on
+        for part in range(burst):
+            at = now - back if back else now + part
+            (sums.insert if back else sums.add)(at, number)
+            known.append((at, number))
+        now = max(now, known[-1][0])
+        if not back:  # time goes on with trades in order
+            sums.trim(now)
+            cutoff, oldest = now - window, (now - window - baseline) // S
+            assert sums.recent == sum(amount for at, amount in known if at > cutoff)
+            assert sums.usual == sum(amount for at, amount in known if at <= cutoff and at // S >= oldest)
 
 
 def test_bursts_leave_by_blocks_and_late_ones_find_their_place() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pricewatch.domain.market import Market
-from pricewatch.exchanges.base import Exchange, Output
+from pricewatch.exchanges.base import Exchange, Output, as_bytes
 from pricewatch.exchanges.registry import EXCHANGES
 
 SEEN = 1_800_000_000_000_000
@@ -42,12 +42,12 @@ def adapter() -> Callable[..., Exchange]:
 
 @pytest.fixture
 def read() -> Callable[[Exchange, str | bytes | Sequence[str | bytes]], list[Output]]:
-    """What frames mean."""
+    """What frames mean, as bytes: so the transports hand them out."""
 
     def outputs(exchange: Exchange, frames: str | bytes | Sequence[str | bytes]) -> list[Output]:
         out: list[Output] = []
         for frame in [frames] if isinstance(frames, (str, bytes)) else frames:
-            exchange.receive(frame, SEEN, out)
+            exchange.receive(as_bytes(frame), SEEN, out)
         return out
 
     return outputs

@@ -76,6 +76,12 @@ def test_a_quote_is_dated_by_its_arrival(adapter: Adapter, read: Read) -> None:
     assert read(exchange, BOOK) == read(exchange, BOOK.replace(":", " : ")) == [quote]
 
 
+def test_frames_that_end_otherwise(adapter: Adapter, read: Read) -> None:
+    exchange = adapter("binance", "BTC-USDT")
+    assert read(exchange, TRADE.replace('"M":true', '"M":"x"').encode()) == read(exchange, TRADE.encode())
+    assert read(exchange, BOOK.replace("}}", ',"T":5}}').encode()) == read(exchange, BOOK.encode())
+
+
 @pytest.mark.parametrize(
     ("frame", "error"),
     [

@@ -17,6 +17,7 @@ from benchmarks import captures, plain
 from pricewatch.domain.errors import BadData, Refused, Unavailable
 from pricewatch.domain.market import Flag, Market, Quote, Side, Trade, decimal_text
 from pricewatch.exchanges.base import (
+    BadTrade,
     Closing,
     Control,
     Exchange,
@@ -26,6 +27,7 @@ from pricewatch.exchanges.base import (
     Send,
     Subscribed,
     SubscriptionFailed,
+    as_bytes,
 )
 from pricewatch.exchanges.registry import EXCHANGES
 from pricewatch.exchanges.symbols import canonical
@@ -63,6 +65,11 @@ def subscribed(case: Case) -> Exchange:
     sends = [send.frame for send in exchange.subscribe(exchange.expected())]
     read(exchange, case.answer(sends))
     return exchange
+
+
+def shaped(frame: Frame, *, text: bool) -> Frame:
+    """Transports hand out bytes; recordings may hold the same frame as text."""
+    return frame if text else as_bytes(frame)
 
 
 def symbol_of(exchange: Exchange, number: int) -> str:
@@ -157,13 +164,14 @@ def test_markets_come_and_go_on_a_living_connection(venue: str) -> None:
         assert not [item for item in out if isinstance(item, (Trade, Quote)) and item.market == gone.id]
 
 
+@pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("venue", VENUES)
-def test_trades_are_read_exactly(venue: str) -> None:
+def test_trades_are_read_exactly(venue: str, text: bool) -> None:
     case = CASES[venue]
     exchange = subscribed(case)
     assert case.trades
     for frame, rows in case.trades:
-        trades = [item for item in read(exchange, [frame]) if isinstance(item, Trade)]
+        trades = [item for item in read(exchange, [shaped(frame, text=text)]) if isinstance(item, Trade)]
         assert len(trades) == len(rows)
         for trade, row in zip(trades, rows, strict=True):
             assert symbol_of(exchange, trade.market) == row.symbol
@@ -177,13 +185,22 @@ def test_trades_are_read_exactly(venue: str) -> None:
             assert bool(trade.flags & Flag.HISTORY) is row.history
 
 
+@pytest.mark.parametrize("venue", sorted(set(VENUES) - {"bitfinex", "htx"}))
+def test_a_torn_frame_of_trades_is_a_trade_lost(venue: str) -> None:
+    """Bitfinex's frames name a channel by its number alone, those of HTX are inflated whole or not at all."""
+    for frame, _ in CASES[venue].trades:
+        with pytest.raises(BadTrade):
+            read(subscribed(CASES[venue]), [frame[:-1]])
+
+
+@pytest.mark.parametrize("text", [False, True])
 @pytest.mark.parametrize("venue", VENUES)
-def test_quotes_are_read_exactly(venue: str) -> None:
+def test_quotes_are_read_exactly(venue: str, text: bool) -> None:
     case = CASES[venue]
     exchange = subscribed(case)
     assert case.quotes or case.why
     for frame, rows in case.quotes:
-        quotes = [item for item in read(exchange, [frame]) if isinstance(item, Quote)]
+        quotes = [item for item in read(exchange, [shaped(frame, text=text)]) if isinstance(item, Quote)]
         assert len(quotes) == len(rows)
         for quote, row in zip(quotes, rows, strict=True):
             assert symbol_of(exchange, quote.market) == row.symbol

@@ -128,7 +128,7 @@ def test_pongs_and_an_empty_side(adapter: Adapter, read: Read) -> None:
         (trade(1, create_time_ms="1e300"), BadTrade),
         (trade(-1), BadTrade),
         (trade(2**63), BadTrade),
-        ('{"channel":"spot.trades","event":"update","result":' + "[" * 100_000, BadData),
+        ('{"channel":"spot.trades","event":"update","result":' + "[" * 100_000, BadTrade),
         (BOOK.replace("ETH_USDT", "X_Y"), BadData),
         (BOOK.replace('"19179.38"', "{}"), BadData),
         ("x", BadData),

@@ -53,6 +53,8 @@ def test_an_entry_for_several_trades_is_no_hole(adapter: Adapter, read: Read) ->
         adapter("okx", "BTC-USDT"), [frame(row(120)), frame(row(123, count=3)), frame(row(122)), frame(row(124))]
     )
     assert [item.key for item in out] == [120, 123, 122, 124]
+    out = read(adapter("okx", "BTC-USDT"), [frame(row(7), row(6)), frame(row(7)), frame(row(8))])
+    assert [item.key for item in out] == [7, 6, 7, 8]
 
 
 def test_a_longer_jump_is_lost(adapter: Adapter, read: Read) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from pricewatch.accounts.tokens import mint
-from pricewatch.domain.account import Account, Role
+from pricewatch.domain.account import EVERY_SCOPE, Account, Role, Scope
 from pricewatch.domain.market import Candle, Market, Quote, Trade
 from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
@@ -185,8 +185,8 @@ class World:
         account = await self.store.accounts.create(name, f"{name}@example.org", role)
         return account, await self.key(account)
 
-    async def key(self, account: Account, expires: int | None = None) -> str:
-        minted = mint(account.id, now=self.clock.now(), expires=expires)
+    async def key(self, account: Account, expires: int | None = None, scopes: frozenset[Scope] = EVERY_SCOPE) -> str:
+        minted = mint(account.id, now=self.clock.now(), expires=expires, scopes=scopes)
         await self.store.accounts.add_key(minted.key)
         return minted.text
 

@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 from tests.gateway.gateway_world import ETH, QUICK, Client, World, until
 
-from pricewatch.domain.account import Role
+from pricewatch.domain.account import Role, Scope
 
 Connect = Callable[[World, str], Awaitable[Client]]
 
@@ -206,6 +206,44 @@ async def test_consumers_are_their_accounts_own(world: World, connect: Connect, 
     assert (await settled(second, "ack", seqs=[1]))["lost"] == [1]
     async with http.delete(f"{world.base}/api/v1/consumers/other", headers={"X-API-Key": bob_key}) as answer:
         assert answer.status == 404
+
+
+async def test_who_only_reads_joins_no_consumer(world: World, connect: Connect, http: aiohttp.ClientSession) -> None:
+    account, key = await world.account("ann")
+    _, viewer_key = await world.account("eve", Role.VIEWER)
+    entry = (await world.emit(account))[0]
+    reading = await connect(world, await world.key(account, scopes=frozenset({Scope.READ})))
+    for client in (reading, await connect(world, viewer_key)):
+        await client.say("subscribe", channel="signals", symbols=["*"], consumer="bot", start="oldest")
+        error = await client.until("error")
+        assert (error["code"], "`after`" in error["reason"]) == ("scope_missing", True)
+    async with http.get(f"{world.base}/api/v1/consumers", headers={"X-API-Key": key}) as answer:
+        assert (await answer.json()) == {"consumers": [], "next": None}
+    # It reads the same feed from a place of its own.
+    await reading.say("subscribe", channel="signals", symbols=["*"], after={"epoch": entry.epoch, "seq": 0})
+    assert (await reading.until("signal"))["seq"] == 1
+
+
+async def test_a_listing_is_paged_by_name(world: World, connect: Connect, http: aiohttp.ClientSession) -> None:
+    _, key = await world.account("ann")
+    headers, client = {"X-API-Key": key}, await connect(world, key)
+    for name in ("d", "b", "e", "a"):
+        await joined(client, name)
+
+    async def page(**query: Any) -> tuple[list[str], str | None]:
+        async with http.get(f"{world.base}/api/v1/consumers", headers=headers, params=query) as answer:
+            found = await answer.json()
+        return [one["name"] for one in found["consumers"]], found["next"]
+
+    names, follow = await page(limit=2)
+    assert (names, follow is None) == (["a", "b"], False)
+    await joined(client, "aa")
+    async with http.delete(f"{world.base}/api/v1/consumers/b", headers=headers) as answer:
+        assert answer.status == 204
+    assert await page(limit=2, cursor=follow) == (["d", "e"], None)
+    assert await page() == (["a", "aa", "d", "e"], None)
+    async with http.get(f"{world.base}/api/v1/consumers", headers=headers, params={"cursor": "x"}) as answer:
+        assert (answer.status, (await answer.json())["code"]) == (400, "bad_cursor")
 
 
 async def test_acks_wait_for_the_database(world: World, connect: Connect) -> None:

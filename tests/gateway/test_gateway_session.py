@@ -40,8 +40,8 @@ LIMITS = Limits(
 def _session(**changes: Any) -> Session:
     board = Board(ManualClock(), quiet_after=10, blind_after=60)
     board.list_markets(MARKETS)
-    options = {"board": board, "limits": LIMITS, "strikes": 5, "document": encode_signal, "now": 0.0, **changes}
-    return Session(ACCOUNT, **options)
+    options = {"board": board, "limits": LIMITS, "strikes": 5, "document": encode_signal, "now": 0.0, "may_write": True}
+    return Session(ACCOUNT, **{**options, **changes})
 
 
 def _ask(session: Session, method: str, now: float = 0.0, **params: Any) -> list[Step]:

@@ -64,7 +64,7 @@ class TestPostgresPast(PastPromises):
     async def filled(self, database: Database, tmp_path: Path) -> AsyncIterator[Filled]:
         catalog = PostgresCatalog(database)
         await catalog.register([Listing(one.venue, one.symbol, one.native, one.step) for one in (BINANCE, COINBASE)])
-        async with database.for_ticks(2) as pool:
+        async with database.for_ticks(2, by_index=True) as pool:
             stored = Stored(database, pool, catalog, tmp_path / "spool")
             await stored.writer.open()
             await stored.writer.recover()

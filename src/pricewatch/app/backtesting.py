@@ -23,16 +23,18 @@ from pricewatch.store.past import PostgresPast
 _EVER = 100 * 365 * 86_400.0
 
 
-def stored_past(store: Store) -> PostgresPast:
+@asynccontextmanager
+async def stored_past(store: Store) -> AsyncIterator[PostgresPast]:
     """What is stored, as the evaluator reads it."""
-    return PostgresPast(store.bulk, store.history, store.models)
+    async with store.database.for_ticks(2, by_index=True) as ticks:
+        yield PostgresPast(ticks, store.history, store.models)
 
 
 @asynccontextmanager
-async def over_store(settings: Settings) -> AsyncIterator[tuple[Store, Replay]]:
+async def over_store(settings: Settings) -> AsyncIterator[tuple[PostgresPast, Replay]]:
     """Back-tests over the store, of any length; raises `ConfigError` or `Unavailable`."""
-    async with open_store(settings) as store:
-        yield store, replay(settings, stored_past(store))
+    async with open_store(settings) as store, stored_past(store) as past:
+        yield past, replay(settings, past)
 
 
 def replay(settings: Settings, past: PostgresPast | MemoryPast) -> Replay:

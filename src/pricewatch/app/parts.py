@@ -234,7 +234,8 @@ class Assembly:
             states=self._states,
             redis=self.settings.bus.url.get_secret_value(),
         )
-        self._tapes.add(gateway)
+        for reader in gateway.readers():
+            self._tapes.add(reader)
         return gateway
 
     def _states(self) -> Mapping[str, str]:

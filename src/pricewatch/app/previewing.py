@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from pricewatch.backtest.desk import Desk
 from pricewatch.backtest.messages import Setup, decode_setup, receive
-from pricewatch.backtest.process import Write, serve
+from pricewatch.backtest.process import Write, prepare_memory, serve
 from pricewatch.backtest.settings import PreviewSettings
 from pricewatch.config import Settings
 from pricewatch.ports.clock import Clock
@@ -43,11 +43,12 @@ async def work(reader: asyncio.StreamReader, write: Write) -> None:
     from pricewatch.backtest.replay import Replay
     from pricewatch.engine.settings import EngineSettings
 
+    prepare_memory()
     setup = decode_setup(await receive(reader))
     preview = PreviewSettings(**setup.preview)
     os.nice(preview.nice)
     store = StoreSettings(**{**setup.database, "url": SecretStr(setup.url)})
-    async with Database(setup.url, store, size=2) as database, database.for_ticks(2) as ticks:
+    async with Database(setup.url, store, size=2) as database, database.for_ticks(2, by_index=True) as ticks:
         catalog = PostgresCatalog(database)
         past = PostgresPast(ticks, PostgresHistory(ticks, catalog.steps), PostgresModelStore(database))
         replay = Replay(past, preview, EngineSettings(**setup.engine))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import structlog
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.garbage import Garbage
 from pricewatch.app.loopwatch import LoopWatch
 from pricewatch.app.parts import Assembly, Tally
 from pricewatch.app.stages import Stages, close_within
@@ -30,6 +30,9 @@ from pricewatch.store.pool import Database
 from pricewatch.telemetry.logs import configure
 
 log = structlog.get_logger(__name__)
+
+_SETTLING = 15.0
+"""Seconds after the start without a search for garbage."""
 
 ROLES = frozenset({"ingest", "engine", "gateway", "delivery", "training"})
 
@@ -60,6 +63,7 @@ class Service:
         self._sinks = sinks
         self._prepare = prepare
         self._server: EmbeddedPostgres | None = None
+        self._garbage = Garbage()
 
     @property
     def markets(self) -> Sequence[Market]:
@@ -112,7 +116,8 @@ class Service:
                     Startup(self.started), self.loop_watch, store.database, *([self._server] if self._server else [])
                 )
                 self.assembly = assembly
-                await self._live(assembly, stop)
+                with self._garbage.watched():
+                    await self._live(assembly, stop)
         finally:
             if self._server is not None:
                 await close_within("postgres", 25.0, self._server.stop)
@@ -137,7 +142,7 @@ class Service:
         flavour = await self._migrated(assembly.store.database)
         if self._prepare is not None:
             await self._prepare(self)
-        with _no_collections():
+        with self._garbage.none():
             await assembly.start(stages)
         self.loop_watch.reset()
         log.info(
@@ -148,6 +153,8 @@ class Service:
             address=f"http://{self.settings.gateway.host}:{assembly.port}" if assembly.port is not None else None,
         )
         self.started.set()
+        with self._garbage.none():  # the first trades make all that the rules and models remember
+            await asyncio.sleep(_SETTLING)
 
     async def _migrated(self, database: Database) -> str:
         """The schema's flavour once the database has answered, however long that takes."""
@@ -224,17 +231,6 @@ def stop_on_signals(stop: asyncio.Event) -> Iterator[None]:
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """What a start makes lives on: looking for garbage among hundreds of thousands of rules would stall the loop."""
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 def serve(settings: Settings, read: Callable[[], Settings] | None = None) -> int:

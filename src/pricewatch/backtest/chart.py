@@ -11,11 +11,13 @@ def coarse(minutes: Iterable[Minute], start: int, end: int, most: int) -> list[P
     """At most `most` points of equal width with the extremes of each; widths without a minute have no point."""
     width = max(1, -(-(end - start) // most))
     points: list[Point] = []
-    for at, low, high in minutes:
-        begin = at - (at - start) % width
-        if points and points[-1].at == begin:
-            last = points[-1]
-            points[-1] = Point(begin, min(last.low, low), max(last.high, high))
-        else:
-            points.append(Point(begin, low, high))
-    return points
+    begin, lowest, highest = -1, 0.0, 0.0
+    for minute in minutes:
+        at, low, high = minute.at, minute.low, minute.high
+        if begin >= 0 and at < begin + width:
+            lowest, highest = min(lowest, low), max(highest, high)
+            continue
+        if begin >= 0:
+            points.append(Point(begin, lowest, highest))
+        begin, lowest, highest = at - (at - start) % width, low, high
+    return [*points, Point(begin, lowest, highest)] if begin >= 0 else points

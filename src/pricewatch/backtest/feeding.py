@@ -56,19 +56,23 @@ class Feeder:
 
     def trades(self, batch: Iterable[Sequenced]) -> None:
         """The next trades in the order."""
-        engine, held, newest = self.engine, self._held, self._newest
+        feed, held, newest, count = self.engine.trade, self._held, self._newest, 0
         for seen, trade in batch:
+            market, at = trade.market, trade.at
+            last = newest.get(market, _NEVER)
+            is_newest = at > last[0] or (at == last[0] and seen > last[1])
             if trade.flags:
-                if trade.flags & _LATE and (trade.at, seen) > newest.get(trade.market, _NEVER):
-                    self._hold(trade.market)
-            elif held and trade.market in held:
-                held.discard(trade.market)
-                engine.release(trade.market)
-            engine.trade(trade, seen)
-            self.fed += 1
-            if (trade.at, seen) > newest.get(trade.market, _NEVER):
-                newest[trade.market] = trade.at, seen
-        if engine.transitions:
+                if trade.flags & _LATE and is_newest:
+                    self._hold(market)
+            elif held and market in held:
+                held.discard(market)
+                self.engine.release(market)
+            feed(trade, seen)
+            count += 1
+            if is_newest:
+                newest[market] = at, seen
+        self.fed += count
+        if self.engine.transitions:
             self.take()
 
     def inputs(self, batch: Iterable[Input]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from operator import attrgetter
 
@@ -41,6 +42,8 @@ class _Share(msgspec.Struct, frozen=True):
     """Of the time before the first stored trade."""
     first: int | None
     """When the first stored trade was made; None without any before `end`."""
+    minutes: list[Minute]
+    """Of the stored trades, from the minute before `start` on, for whom they are read."""
 
 
 class Replay:
@@ -67,7 +70,7 @@ class Replay:
             signals, fed = await self._quickly(shares, active, steady)
         else:
             signals, fed = await self._wholly(shares, active, steady)
-        charts = [await self._chart(share, question.points) for share in shares]
+        charts = [_chart(share, question.points) for share in shares]
         steady(1.0)
         return Answer(
             rule_id=active.id,
@@ -114,7 +117,11 @@ class Replay:
         until = question.end if first is None else first - first % MINUTE
         if until > question.start and not features(rule) & QUOTES:
             candles = await self._past.candles(market.id, _up(question.start), until)
-        return _Share(market, question.start, question.end, candles, first)
+        minutes: list[Minute] = []
+        if first is not None and (question.points or (is_quick(rule) and not is_by_bars(rule))):
+            low = max(_down(question.start) - MINUTE, _down(first))
+            minutes = await self._past.minutes(market.id, low, _up(question.end))
+        return _Share(market, question.start, question.end, candles, first, minutes)
 
     # -- price levels: minutes first ----------------------------------------------------------------------------------
 
@@ -126,9 +133,7 @@ class Replay:
             feeder = Feeder(self._engine, [share.market], active)
             feeder.trades(walk(share.candles))
             if share.first is not None:
-                low = max(_down(share.start) - MINUTE, _down(share.first))
-                minutes = await self._past.minutes(share.market.id, low, _up(share.end))
-                quick = QuickWalk(self._past, feeder, share.market.id, minutes)
+                quick = QuickWalk(self._past, feeder, share.market.id, share.minutes)
                 await quick.run(share.start, share.end, told.part(number, len(shares)))
             signals += feeder.finish(share.end)
             fed += feeder.fed
@@ -203,16 +208,6 @@ class Replay:
             for activation, forecast in await self._past.forecasts(share.market.id, share.start, share.end)
         ]
 
-    # -- the chart ----------------------------------------------------------------------------------------------------
-
-    async def _chart(self, share: _Share, most: int) -> Chart:
-        minutes = [Minute(one.at, one.low, one.high) for one in share.candles]
-        if share.first is not None and most:
-            minutes += await self._past.minutes(
-                share.market.id, max(_down(share.start), _down(share.first)), _up(share.end)
-            )
-        return Chart(share.market.key, coarse(minutes, share.start, share.end, most) if most else [])
-
 
 _seen = attrgetter("seen")
 
@@ -233,6 +228,12 @@ class _Steady:
     def part(self, number: int, count: int) -> Progress:
         """The progress of one part of several."""
         return lambda done: self((number + min(1.0, max(0.0, done))) / count)
+
+
+def _chart(share: _Share, most: int) -> Chart:
+    minutes = [Minute(one.at, one.low, one.high) for one in share.candles]
+    minutes += share.minutes[bisect_left(share.minutes, _down(share.start), key=attrgetter("at")) :]
+    return Chart(share.market.key, coarse(minutes, share.start, share.end, most) if most else [])
 
 
 def _stretches(share: _Share, rule: Rule) -> list[Stretch]:

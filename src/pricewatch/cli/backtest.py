@@ -55,7 +55,7 @@ async def backtest(
     Over stored ticks the signals are those a live run made, ids included; where only candles are left, times are to the
     minute and there are no ids. Nothing is stored and nobody is told.
     """
-    from pricewatch.app.backtesting import Files, over_store, replay, stored_past
+    from pricewatch.app.backtesting import Files, over_store, replay
     from pricewatch.app.clock import SystemClock
     from pricewatch.ingest.candlefile import columns_of
 
@@ -73,9 +73,9 @@ async def backtest(
     else:
         start = instant(from_, now, "--from") if from_ is not None else now - 30 * DAY
         end = instant(to, now, "--to") if to is not None else now
-        async with over_store(settings) as (store, past):
-            answers = await _answers(past, documents, start, end, (market,) if market is not None else ())
-            await _report(report, stored_past(store), documents, answers, terms)
+        async with over_store(settings) as (past, preview):
+            answers = await _answers(preview, documents, start, end, (market,) if market is not None else ())
+            await _report(report, past, documents, answers, terms)
     _tell(documents, answers, json=json)
     return ExitCode.OK
 

@@ -73,7 +73,8 @@ async def add(
         if not yes:
             from pricewatch.app.backtesting import replay, stored_past
 
-            await tell_past(replay(settings, stored_past(store)), documents)
+            async with stored_past(store) as past:
+                await tell_past(replay(settings, past), documents)
             if not _agreed(len(documents)):
                 say("nothing was added")
                 return ExitCode.REFUSED

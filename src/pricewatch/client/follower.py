@@ -12,11 +12,10 @@ import msgspec
 from pricewatch.client.cursors import Position
 from pricewatch.client.errors import PositionLost, Rejected
 from pricewatch.client.frames import Frame
+from pricewatch.client.leases import Leases, Request
 from pricewatch.client.signal import Signal
 from pricewatch.wire.feed import Place
 
-Request = tuple[str, dict[str, Any], int]
-"""Method, params, req_id."""
 OnLost = Literal["raise", "oldest", "newest"]
 Start = Literal["newest", "oldest"]
 _SUBSCRIBE = 1
@@ -73,18 +72,15 @@ class Follower:
         self.told: Place | None = None
         self.handled: Place | None = None
         self.is_live = False
-        self.lost_leases = 0
-        """Signals that were acknowledged too late: somebody else may have acted on them as well."""
+        self.leases = Leases(query.consumer or "", self._next_number)
+        """What a named consumer holds."""
+        self.ack_wait = 0.0
+        """Seconds the server waits before it hands a signal out again; 0 while it has not said so."""
         self._prev: int | None = None
         self._is_begun = False
         self._remembered = remembered
         self._recent: OrderedDict[uuid.UUID, bool] = OrderedDict()
         """Ids handed out before, and whether the program is done with them."""
-        self._leases: dict[uuid.UUID, int] = {}
-        """Of those it works on."""
-        self._unconfirmed: dict[int, int] = {}
-        """Acknowledged signals by seq, with their lease, until the server has said so."""
-        self._asked: dict[int, list[int]] = {}
         self._number = _SUBSCRIBE
 
     # -- connections --------------------------------------------------------------------------------------------------
@@ -100,7 +96,7 @@ class Follower:
         self.is_live = self.query.consumer is not None
         self._prev = None
         self._is_begun = False
-        self._asked.clear()
+        self.leases.forget_questions()
         params = self.query.params()
         if self.query.consumer is None and self.told is not None:
             params["after"] = {"epoch": self.told.epoch, "seq": self.told.seq}
@@ -119,7 +115,7 @@ class Follower:
             case "error":
                 self._refused(frame)
             case "settled":
-                self._confirmed(frame)
+                self._settled(frame)
             case "snapshot" if frame.channel == self.query.channel:
                 return None, self._begun(frame)
             case "caught_up" if frame.channel == self.query.channel:
@@ -150,7 +146,8 @@ class Follower:
         if self.query.consumer is not None:
             if frame.resumed is False:
                 self._lost(frame)
-            return self._acks(self._unconfirmed)
+            self.ack_wait = frame.ack_wait
+            return self.leases.again()
         place, oldest = frame.place(), frame.oldest
         if frame.resumed is False:
             self._lost(frame)
@@ -191,15 +188,17 @@ class Follower:
     def _shared(self, frame: Frame) -> tuple[Signal | None, list[Request]]:
         signal = frame.signal()
         done = self._recent.get(signal.id)
-        if done is None:
-            self._remember(signal.id, done=False)
-            self._leases[signal.id] = signal.lease
-            return signal, []
         if done:
-            self._unconfirmed[signal.seq] = signal.lease
-            return None, self._acks({signal.seq: signal.lease})
-        self._leases[signal.id] = signal.lease
-        return None, []
+            return None, self.leases.done(signal)
+        self.leases.hold(signal)
+        if done is not None:
+            return None, []
+        self._remember(signal.id, done=False)
+        return signal, []
+
+    def _settled(self, frame: Frame) -> None:
+        for number in self.leases.settled(frame):
+            self._recent.pop(number, None)
 
     def _advance(self, frame: Frame) -> None:
         """What did not match need not be asked for again."""
@@ -226,19 +225,17 @@ class Follower:
             if self.handled is None or self.handled.seq < signal.seq:
                 self.handled = Place(signal.epoch, signal.seq)
             return []
-        lease = self._leases.pop(signal.id, signal.lease)
-        self._unconfirmed[signal.seq] = lease
-        return self._acks({signal.seq: lease})
+        return self.leases.done(signal)
 
     def give_back(self, signal: Signal, delay: float) -> list[Request]:
         """The program could not handle it: it is to come again."""
         self._recent.pop(signal.id, None)
-        return [self._settling("nack", [signal.seq], self._leases.pop(signal.id, signal.lease), {"delay": delay})]
+        return self.leases.give_back(signal, delay)
 
-    def extend(self, signal: Signal, seconds: float | None) -> list[Request]:
-        """The program needs longer."""
-        more = {} if seconds is None else {"delay": seconds}
-        return [self._settling("extend", [signal.seq], self._leases.get(signal.id, signal.lease), more)]
+    def let_go(self, signal: Signal) -> None:
+        """The program does not come to it: it is to come again when its lease has run out."""
+        self._recent.pop(signal.id, None)
+        self.leases.let_go(signal.id)
 
     def leave(self) -> list[Request]:
         """The program ends: what it holds is given back."""
@@ -246,30 +243,9 @@ class Follower:
             return []
         return [("unsubscribe", {"channel": self.query.channel, "consumer": self.query.consumer}, self._next_number())]
 
-    def is_confirmed(self) -> bool:
-        """The server knows of everything that was handled."""
-        return not self._unconfirmed
-
     def position(self) -> Position | None:
         """What to save for the next run."""
         return None if self.handled is None else Position(self.account, self.handled.epoch, self.handled.seq)
-
-    def _acks(self, held: dict[int, int]) -> list[Request]:
-        by_lease: dict[int, list[int]] = {}
-        for seq, lease in held.items():
-            by_lease.setdefault(lease, []).append(seq)
-        return [self._settling("ack", seqs, lease, {}) for lease, seqs in by_lease.items()]
-
-    def _settling(self, method: str, seqs: list[int], lease: int, more: dict[str, Any]) -> Request:
-        number = self._next_number()
-        if method == "ack":
-            self._asked[number] = seqs
-        return method, {"consumer": self.query.consumer, "seqs": seqs, "lease": lease, **more}, number
-
-    def _confirmed(self, frame: Frame) -> None:
-        self.lost_leases += len(frame.lost)
-        for seq in self._asked.pop(frame.req_id, []) if isinstance(frame.req_id, int) else ():
-            self._unconfirmed.pop(seq, None)
 
     def _next_number(self) -> int:
         self._number += 1

@@ -24,6 +24,7 @@ class Frame(msgspec.Struct, frozen=True):
     consumer: str = ""
     attempt: int | None = None
     lease: int | None = None
+    ack_wait: float = 0.0
     resumed: bool | None = None
     reason: str | None = None
     oldest: Place | None = None

@@ -22,6 +22,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Heartbeats that may fail to come before the connection counts as dead."""
     close_timeout: float = 2.0
     """To have the last acknowledgements confirmed at the end."""
+    longest_work: float = 900.0
+    """A named consumer's signal is held for the loop's body as long as it works, but no longer than that: a body that
+    hangs is not to hold it for ever. 0: never beyond `ack_wait`."""
     deflate: bool = False
     """Ask for compressed frames: less to carry over a thin line, some 50 µs more a signal."""
     remembered: int = 10_000

@@ -7,23 +7,29 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
+from pricewatch.client.ahead import Ahead
 from pricewatch.client.connection import Connection, Gone
 from pricewatch.client.cursors import Cursors
-from pricewatch.client.follower import Again, Follower, Query, Request
+from pricewatch.client.follower import Again, Follower, Query
 from pricewatch.client.frames import Frame, frame
 from pricewatch.client.health import Health
+from pricewatch.client.leases import Request
 from pricewatch.client.options import Backoff, Options
 from pricewatch.client.signal import Signal
 from pricewatch.domain.errors import PricewatchError
 
 _BEAT = 5.0
 """Seconds between heartbeats until the welcome says better."""
+_LEAST = 0.1
+"""Seconds between extensions at least: fewer than a session may ask for."""
 
 
 class Signals:
     """Iterate over it: each signal comes once and in order, and counts as handled when the loop asks for the next.
 
-    With `manual` only `ack` counts. Frames are read while a signal is asked for, so `health` is as of then.
+    With `manual` only `ack` counts. As a named consumer it reads on while the loop's body works, and asks the server to
+    wait for it: a signal is handed to nobody else as long as its body works (in `manual`, until it is handed out).
+    Without one, frames are read while a signal is asked for, and `health` is as of then.
     """
 
     def __init__(
@@ -51,6 +57,9 @@ class Signals:
         self._silence = options.open_timeout
         self._wait: float | None = None
         self._current: Signal | None = None
+        self._since = self._until = 0.0
+        """When it was handed out, and until when the program has asked for it to be its own."""
+        self._ahead = Ahead(self._step, self._keep, self._pace) if query.consumer is not None else None
         self._health = Health(connected=False, caught_up=False, age=None, reason="not connected yet")
         self._heard: float | None = None
         self._is_loaded = self._is_closed = False
@@ -70,11 +79,9 @@ class Signals:
         current, self._current = self._current, None
         if current is not None and not self._manual:
             await self.ack(current)
-        while True:
-            signal = await self._step()
-            if signal is not None:
-                self._current = signal
-                return signal
+        signal = self._current = await self._next()
+        self._since, self._until = asyncio.get_running_loop().time(), 0.0
+        return signal
 
     async def ack(self, signal: Signal) -> None:
         """It is handled: never again. Without a consumer that goes for everything before it as well.
@@ -93,18 +100,22 @@ class Signals:
 
     async def extend(self, signal: Signal, seconds: float | None = None) -> None:
         """Handling takes longer: redeliver it no earlier than in `seconds` (`ack_wait` by default)."""
-        await self._send(self._follower.extend(signal, seconds))
+        if seconds is not None and self._current is not None and self._current.id == signal.id:
+            self._until = asyncio.get_running_loop().time() + seconds
+        await self._send(self._follower.leases.extend(signal, seconds))
 
     async def aclose(self) -> None:
         """End: acknowledgements are confirmed, what is not handled is given back. Doing so twice is fine."""
         self._is_closed = True
+        if self._ahead is not None:
+            await self._ahead.close()
         connection = self._connection
         if connection is None:
             return
         try:
             await self._send(self._follower.leave())
             async with asyncio.timeout(self._options.close_timeout):
-                while not self._follower.is_confirmed() and self._connection is not None:
+                while not self._follower.leases.is_confirmed() and self._connection is not None:
                     await self._take(connection)
         except (TimeoutError, Gone, Again, PricewatchError):
             pass  # what was not confirmed comes again to whoever goes on, with the same id
@@ -138,9 +149,33 @@ class Signals:
     @property
     def lost_leases(self) -> int:
         """Signals that were acknowledged after they had been handed to somebody else."""
-        return self._follower.lost_leases
+        return self._follower.leases.lost
 
     # -- inside -------------------------------------------------------------------------------------------------------
+
+    async def _next(self) -> Signal:
+        while True:
+            signal = await (self._step() if self._ahead is None else self._ahead.next())
+            if signal is not None and (self._ahead is None or self._follower.leases.holds(signal.id)):
+                return signal  # else it has become somebody else's while it waited here
+
+    def _pace(self) -> float:
+        """Thrice within the time the server waits."""
+        return max(_LEAST, self._follower.ack_wait / 3) if self._follower.ack_wait else 1.0
+
+    async def _keep(self) -> None:
+        """What waits here, and what the loop's body works on, goes on being ours; but not for ever."""
+        ahead, current, now = self._ahead, self._current, asyncio.get_running_loop().time()
+        if ahead is None:
+            return
+        if current is not None and now - self._since > self._options.longest_work:
+            for signal in ahead.drop():
+                self._follower.let_go(signal)
+            return
+        held = [signal.id for signal in ahead.ready]
+        if current is not None and not self._manual and self._until - now < self._follower.ack_wait:
+            held.append(current.id)
+        await self._send(self._follower.leases.keep(held))
 
     async def _step(self) -> Signal | None:
         """Read one frame, or get a connection to read from."""

@@ -1,8 +1,9 @@
 """`python -m pricewatch.conformance [--only NAME …] -- COMMAND …`: prove a feed client.
 
-The command is started once per scenario with PRICEWATCH_URL, PRICEWATCH_KEY and PRICEWATCH_CONSUMER (empty, or the
-name to consume under) in its environment. It subscribes to all signals (`*`) from now on, and prints the id of each
-signal it acts on, one a line, flushed. It is ended by SIGTERM. Exit code 0 when every scenario is passed, else 1.
+The command is started once per scenario with PRICEWATCH_URL, PRICEWATCH_KEY, PRICEWATCH_CONSUMER (empty, or the name to
+consume under) and PRICEWATCH_WORK in its environment. It subscribes to all signals (`*`) from now on, takes
+PRICEWATCH_WORK seconds (mostly 0) over each one, and then prints its id, one a line, flushed. It is ended by SIGTERM.
+Exit code 0 when every scenario is passed, else 1.
 """
 
 from __future__ import annotations

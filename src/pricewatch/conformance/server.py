@@ -16,6 +16,7 @@ from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
 from pricewatch.conformance.faults import Act, Bye, Cut, Down, Plan, Say, Send, Stall
+from pricewatch.conformance.waits import Waits
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
 from pricewatch.wire.consumer import ConsumerSnapshot, Settled, consumer_frame
 from pricewatch.wire.feed import (
@@ -54,11 +55,12 @@ class _Ended(Exception):  # noqa: N818 - ends a connection's task group
 class Faulty:
     """Signals `1 … count` come at a steady pace once somebody has subscribed."""
 
-    def __init__(self, plan: Plan, count: int, *, pace: float = 0.005) -> None:
+    def __init__(self, plan: Plan, count: int, *, pace: float = 0.005, ack_wait: float = 30.0) -> None:
         self.ids = [str(_signal(seq).id) for seq in range(1, count + 1)]
         """Of all signals, in order."""
         self.connections = self.refused = 0
         self.acked: set[int] = set()
+        self.waits = Waits(ack_wait)
         self.port = 0
         self._plan = plan
         self._pace = pace
@@ -100,7 +102,7 @@ class Faulty:
     def _admit(self, connection: ServerConnection, request: HttpRequest) -> Response | None:
         if request.headers.get("Authorization") != f"Bearer {KEY}":
             return connection.respond(HTTPStatus.UNAUTHORIZED, "send the key in a header\n")
-        if asyncio.get_running_loop().time() < self._down_until:
+        if _now() < self._down_until:
             self.refused += 1
             return connection.respond(HTTPStatus.SERVICE_UNAVAILABLE, "restarting\n")
         return None
@@ -133,7 +135,7 @@ class Faulty:
 
     def stay_away(self, seconds: float) -> None:
         """Refuse everybody for a while."""
-        self._down_until = asyncio.get_running_loop().time() + seconds
+        self._down_until = _now() + seconds
 
     def join(self) -> int:
         """A new lease of the consumer."""
@@ -143,10 +145,12 @@ class Faulty:
     def hand(self, seq: int) -> int:
         """Deliver a signal to the consumer: the attempt."""
         self._handed[seq] = self._handed.get(seq, 0) + 1
+        self.waits.hand(seq, _now())
         return self._handed[seq]
 
     def ack(self, seqs: list[int]) -> None:
         """Take an acknowledgement."""
+        self.waits.ack(seqs, _now())
         self.acked.update(seqs)
         if len(self.acked) == len(self.ids):
             self._all_acked.set()
@@ -202,7 +206,11 @@ class _Session:
                     await self._ack(request)
                 case "ping":
                     await self._say(Pong(request.req_id, _TIME))
-                case "unsubscribe" | "extend" | "nack":
+                case "extend":
+                    seqs = list(request.params.seqs or ())
+                    lost = self._server.waits.extend(seqs, request.params.delay, _now())
+                    await self._settled(request, len(seqs) - len(lost), lost)
+                case "unsubscribe" | "nack":
                     pass
                 case _:
                     reason = f"there is no method {request.method!r}"
@@ -243,7 +251,7 @@ class _Session:
                 channel="signals",
                 consumer=consumer,
                 lease=self._lease,
-                ack_wait=0.1,
+                ack_wait=self._server.waits.ack_wait,
                 max_in_flight=8,
                 epoch=EPOCH,
                 seq=self._server.handed,
@@ -275,15 +283,19 @@ class _Session:
         for act in self._server.plan.acked(seqs):
             await self._do(act)
         self._server.ack(seqs)
+        await self._settled(request, len(seqs), [])
+
+    async def _settled(self, request: Request, count: int, lost: list[int]) -> None:
         await self._say(
             Settled(
                 req_id=request.req_id,
                 channel="signals",
-                ok=True,
-                consumer=params.consumer or "",
-                method="ack",
-                count=len(seqs),
-                lost=[],
+                ok=not lost,
+                consumer=request.params.consumer or "",
+                method=request.method,
+                count=count,
+                lost=lost,
+                code="lease_lost" if lost else "",
             )
         )
 
@@ -320,6 +332,10 @@ class _Session:
 
     async def _say(self, frame: Any) -> None:
         await self._socket.send(encode(frame).decode())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _pieces(text: str, count: int) -> Iterator[str]:

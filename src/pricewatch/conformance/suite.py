@@ -26,6 +26,10 @@ class Scenario(NamedTuple):
     """The client must end by itself after so many ids."""
     connections: int | None = None
     """It may connect so often at most."""
+    work: float = 0.0
+    """Seconds the client shall take over each signal."""
+    ack_wait: float = 30.0
+    """Seconds the server waits for an acknowledgement before it hands a signal to somebody else."""
 
 
 SCENARIOS = (
@@ -43,6 +47,15 @@ SCENARIOS = (
     Scenario("revoked", "stops for good after 4001", faults.Revoked, stops=10, connections=1),
     Scenario("consumer", "acknowledges what it has handled", faults.Plan, consumer=True),
     Scenario("lost acks", "acts once on what is redelivered, and acknowledges it", faults.LostAcks, consumer=True),
+    Scenario(
+        "slow work",
+        "extends what it works on, and what waits behind it",
+        faults.Plan,
+        signals=2,
+        consumer=True,
+        work=4.0,
+        ack_wait=3.0,
+    ),
 )
 
 
@@ -59,11 +72,12 @@ class Verdict(NamedTuple):
 async def judge(scenario: Scenario, command: Sequence[str], *, patience: float) -> Verdict:
     """Run the command against a server of its own; it has `patience` seconds without any progress."""
     loop = asyncio.get_running_loop()
-    server, acted, began = Faulty(scenario.plan(), scenario.signals, pace=scenario.pace), [], loop.time()
+    server = Faulty(scenario.plan(), scenario.signals, pace=scenario.pace, ack_wait=scenario.ack_wait)
+    acted, began = [], loop.time()
     expected = server.ids if scenario.stops is None else server.ids[: scenario.stops]
     async with server.running():
         client = await asyncio.create_subprocess_exec(
-            *command, stdin=DEVNULL, stdout=PIPE, env=_environment(server.url, consumer=scenario.consumer)
+            *command, stdin=DEVNULL, stdout=PIPE, env=_environment(server.url, scenario)
         )
         try:
             acted = await _lines(client, len(expected), patience)
@@ -131,6 +145,8 @@ async def _ending(scenario: Scenario, client: Process, server: Faulty, acted: li
         return found
     if scenario.consumer and not await server.all_acked(patience):
         found.append(f"acknowledged {len(server.acked)} of {len(server.ids)}")
+    if server.waits.lapsed:
+        found.append(f"held {len(server.waits.lapsed)} of {len(server.ids)} for longer than it had asked for")
     while line := await _line(client, 0.4):
         acted.append(line)
     return found
@@ -159,6 +175,11 @@ def _compare(acted: Sequence[str], expected: Sequence[str]) -> list[str]:
     return found + (["out of order"] if not found and order != list(expected) else [])
 
 
-def _environment(url: str, *, consumer: bool) -> Mapping[str, str]:
-    mine = {"PRICEWATCH_URL": url, "PRICEWATCH_KEY": KEY, "PRICEWATCH_CONSUMER": "conformance" if consumer else ""}
+def _environment(url: str, scenario: Scenario) -> Mapping[str, str]:
+    mine = {
+        "PRICEWATCH_URL": url,
+        "PRICEWATCH_KEY": KEY,
+        "PRICEWATCH_CONSUMER": "conformance" if scenario.consumer else "",
+        "PRICEWATCH_WORK": f"{scenario.work:g}",
+    }
     return {**os.environ, **mine}  # noqa: TID251 - a client runs in its caller's environment

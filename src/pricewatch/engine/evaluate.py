@@ -37,6 +37,8 @@ _HISTORY = int(Flag.HISTORY)
 _SUSPECT = int(Flag.SUSPECT)
 _LATE = int(Flag.LATE)
 _KEY = attrgetter("key")
+_MANY = 50
+"""Transitions without a signal that are worth a commit of their own."""
 
 
 class Engine:
@@ -50,6 +52,8 @@ class Engine:
         self.settings = settings
         self.transitions: list[Transition] = []
         """Changes in the order in which they happened, for the shell to take and replace."""
+        self.is_urgent = False
+        """A signal is among the transitions, or many are; the shell takes it back."""
         self.bar_scores: list[BarScore] = []
         """Closed minutes that have a score, for the shell to take and replace."""
         self.drifts: list[Drift] = []
@@ -337,6 +341,8 @@ class Engine:
 
     def _note(self, transition: Transition) -> None:
         self.transitions.append(transition)
+        if transition.signal is not None or len(self.transitions) >= _MANY:
+            self.is_urgent = True
 
     # Timers and minutes
 

@@ -114,6 +114,7 @@ class Committer:
         """Commit everything up to `cursor` (all of it evaluated); False when the database is away."""
         self._waiting.extend(self._engine.transitions)  # at once: what comes while we wait lies beyond `cursor`
         self._engine.transitions = []
+        self._engine.is_urgent = False
         try:
             while len(self._effective) > _SLICE:
                 await self._commit_taken_up()

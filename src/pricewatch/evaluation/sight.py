@@ -15,19 +15,20 @@ class Sight:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._held: set[int] = set()
+        self.held: set[int] = set()
+        """The markets whose timers wait."""
         self._blind: set[int] = set()
 
     def begin(self, markets: Iterable[int]) -> None:
         """After a start nobody has heard anything yet."""
         for market in markets:
             self._engine.hold(market)
-            self._held.add(market)
+            self.held.add(market)
 
     def blind(self, market: int) -> None:
         """Ingest says that no connection brings its trades."""
         self._engine.hold(market)
-        self._held.add(market)
+        self.held.add(market)
         self._blind.add(market)
 
     def is_blind(self, market: int) -> bool:
@@ -37,16 +38,16 @@ class Sight:
     def sighted(self, market: int) -> None:
         """Nothing is missing any more: timers that came due meanwhile fire now."""
         self._blind.discard(market)
-        if market in self._held:
-            self._held.discard(market)
+        if market in self.held:
+            self.held.discard(market)
             self._engine.release(market)
 
     def trade(self, trade: Trade) -> None:
         """A trade that is no refill shows that the market is heard."""
-        if self._held and not trade.flags & _LATE:
+        if not trade.flags & _LATE:
             self.sighted(trade.market)
 
     def release_unreported(self) -> None:
         """Markets held since the start of which ingest never spoke (fed over the bus) wait no longer."""
-        for market in self._held - self._blind:
+        for market in self.held - self._blind:
             self.sighted(market)

@@ -224,20 +224,22 @@ class Evaluation:
         self._sight.sighted(market)
 
     def _trade(self, trade: Trade, seen: int) -> None:
-        self._sight.trade(trade)
+        if self._sight.held:
+            self._sight.trade(trade)
         self._engine.trade(trade, seen)
         self._evaluated = seen
         self._tape.trade(trade, seen)
         if self._engine.drifts:
             self._tell_drifts()
-        if self._engine.transitions:
+        if self._engine.is_urgent:
             self._wake.set()
 
     def _quote(self, quote: Quote, seen: int) -> None:
         self._engine.quote(quote, seen)
         if self._engine.transitions:
             self._evaluated = seen
-            self._wake.set()
+            if self._engine.is_urgent:
+                self._wake.set()
         self._tape.quote(quote, seen)
 
     def _tell_drifts(self) -> None:
@@ -385,7 +387,7 @@ class Evaluation:
                 self._engine.advance(now)
                 self._evaluated = now
                 self._tell_drifts()
-                if self._engine.transitions:
+                if self._engine.is_urgent:
                     self._wake.set()
 
     async def _rules_loop(self) -> None:

@@ -6,6 +6,14 @@ from collections.abc import Iterable
 
 from pricewatch.exchanges.base import Notice, Output, Subscribed, Subscription, SubscriptionFailed
 
+_MARKS = "'\"`.,:;()[]"
+
+
+def mentioned(reason: str, natives: Iterable[str]) -> list[str]:
+    """Those of the venue's names that its prose has as words of their own, in their order."""
+    words = {word.strip(_MARKS) for word in reason.split()}
+    return [native for native in natives if native in words]
+
 
 class Asked:
     """Finds out whom a nameless refusal meant: once as many came as requests are open, those are the refused ones.

@@ -300,6 +300,16 @@ class Exchange(ABC):
         """Read one page, oldest first. Raises `BadData`, `Unavailable` or `Refused`."""
 
 
+def as_bytes(frame: bytes | str) -> bytes:
+    """A frame as it came over the wire; lone surrogates, which no decoder takes, stay what they are."""
+    return frame if isinstance(frame, bytes) else frame.encode(errors="surrogatepass")
+
+
+def torn(frame: bytes | str, error: Exception, mark: bytes) -> BadData:
+    """What to raise for a frame nobody can read: a trade went with it where it has the venue's `mark` of trades."""
+    return (BadTrade if mark in as_bytes(frame) else BadData)("malformed", str(error))
+
+
 def chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     """Consecutive pieces of at most `size` items."""
     return [items[start : start + size] for start in range(0, len(items), size)]

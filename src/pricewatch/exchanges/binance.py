@@ -6,9 +6,8 @@ https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from itertools import count
-from typing import TypeVar
 
 import msgspec
 
@@ -33,11 +32,14 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import decoded
 from pricewatch.exchanges.symbols import split
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
@@ -46,9 +48,8 @@ _QUOTED = ord('"')
 """Books end with a size, which is text; trades with a truth value."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a stream that is not ours."""
-_NAMES_TRADES, _HEAD = b'@trade"', 160
-"""What the first bytes of a frame hold that should have carried a trade, whatever is broken behind them."""
-FrameT = TypeVar("FrameT")
+_MARK = b'@trade"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False):
@@ -61,7 +62,6 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 class _TradeFrame(msgspec.Struct, gc=False):
-    stream: str
     data: _Trade
 
 
@@ -74,7 +74,6 @@ class _Book(msgspec.Struct, gc=False):
 
 
 class _BookFrame(msgspec.Struct, gc=False):
-    stream: str
     data: _Book
 
 
@@ -148,24 +147,9 @@ class Binance(Exchange):
     history_interval = 0.4  # weight 25 of 6,000 a minute
 
     def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
-        self._trades: dict[str, Market] = {}
-        self._books: dict[str, Market] = {}
         self._pending: dict[int, list[Subscription]] = {}
         self._ids = count(1)
         super().__init__(markets, endpoints)
-
-    def add(self, markets: Sequence[Market]) -> None:
-        """Its streams' names too."""
-        super().add(markets)
-        self._trades |= {_stream(market.native, "trade"): market for market in markets}
-        self._books |= {_stream(market.native, "bookTicker"): market for market in markets}
-
-    def drop(self, natives: Collection[str]) -> None:
-        """Its streams' names too."""
-        super().drop(natives)
-        for native in natives:
-            self._trades.pop(_stream(native, "trade"), None)
-            self._books.pop(_stream(native, "bookTicker"), None)
 
     @staticmethod
     def native(symbol: str) -> str:
@@ -204,18 +188,18 @@ class Binance(Exchange):
         return [_request("UNSUBSCRIBE", some, next(self._ids)) for some in chunks(streams, 200)]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass, guessed by how such frames end; the stream's name decides, where need be in a second one."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
+        """One typed pass, guessed by how such frames end; the types decide, and the stream's name in a second one."""
         try:
             if frame[-3] == _QUOTED:
-                book = _decode_book(frame)
-                self._book(book.data, self._books[book.stream], received, out)
+                book = _decode_book(frame).data
+                number = self.markets[book.s].id
+                out.append(Quote(number, received, book.b, book.B, book.a, book.A, received))
             else:
-                trade = _decode_trade(frame)
-                self._trade(trade.data, self._trades[trade.stream], received, out)
+                row = _decode_trade(frame).data
+                number, side = self.markets[row.s].id, _SELL if row.m else _BUY
+                out.append(Trade(number, row.T * 1000, row.p, row.q, side, row.t, received))
         except _ELSEWHERE:
-            self._other(frame, received, out)
+            self._other(as_bytes(frame), received, out)
 
     def _trade(self, row: _Trade, market: Market, received: int, out: list[Output]) -> None:
         if row.s != market.native:
@@ -231,19 +215,19 @@ class Binance(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            kind = BadTrade if _NAMES_TRADES in frame[:_HEAD] else BadData
-            raise kind("malformed", str(error)) from error
-        name = envelope.stream
-        if (market := self._trades.get(name)) is not None:
-            self._trade(_decoded(_decode_trade, frame, BadTrade).data, market, received, out)
-        elif (market := self._books.get(name)) is not None:
-            self._book(_decoded(_decode_book, frame, BadData).data, market, received, out)
+            raise torn(frame, error, _MARK) from error
+        name, _, channel = envelope.stream.partition("@")
+        market = self.markets.get(name.upper())
+        if not name:
+            self._answer(envelope, out)
         elif name == "!serverShutdown":
             out.append(Closing("serverShutdown"))
-        elif name:
-            out.append(IGNORED)
+        elif market is not None and channel == "trade":
+            self._trade(decoded(_decode_trade, frame, BadTrade).data, market, received, out)
+        elif market is not None and channel == "bookTicker":
+            self._book(decoded(_decode_book, frame).data, market, received, out)
         else:
-            self._answer(envelope, out)
+            out.append(IGNORED)
 
     def _answer(self, envelope: _Envelope, out: list[Output]) -> None:
         asked = self._pending.pop(envelope.id, []) if envelope.id is not None else []
@@ -311,17 +295,6 @@ class Binance(Exchange):
             for row in rows
         ]
         return within(candles, request)
-
-
-def _decoded(decode: Callable[[bytes], FrameT], frame: bytes, unusable: type[BadData]) -> FrameT:
-    try:
-        return decode(frame)
-    except UNUSABLE as error:
-        raise unusable("malformed", str(error)) from error
-
-
-def _stream(native: str, channel: str) -> str:
-    return f"{native.lower()}@{channel}"
 
 
 def _request(method: str, streams: Sequence[str], number: int) -> Send:

@@ -38,9 +38,11 @@ from pricewatch.exchanges.base import (
     Send,
     Subscription,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.bitfinex_names import NAMES
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import canonical, split
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
@@ -112,7 +114,6 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_number = msgspec.json.Decoder(int).decode
 _decode_row = msgspec.json.Decoder(_Row).decode
 _decode_rows = msgspec.json.Decoder(list[_Row]).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_ticker = msgspec.json.Decoder(_Ticker).decode
 _decode_candles = msgspec.json.Decoder(list[_Candle]).decode
 _decode_problem = msgspec.json.Decoder(tuple[str, int, str]).decode
@@ -248,7 +249,7 @@ class Bitfinex(Exchange):
         try:
             rows = _decode_rows(body)
         except UNUSABLE:
-            rows, lost = _salvage(body)
+            rows, lost = salvaged(body, _decode_row)
         rows.sort(key=lambda row: (row.time, row.id))
         out.extend(_trade(row, market, received, int(Flag.HISTORY)) for row in rows)
         if lost:
@@ -270,7 +271,7 @@ class Bitfinex(Exchange):
         try:
             event = _decode_event(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _PRINTS[0]) from error
         known = event.channel in self.channels and event.symbol in self.markets
         named = Subscription(event.symbol, event.channel) if known else None
         match event.event:
@@ -378,16 +379,6 @@ class Bitfinex(Exchange):
 
 def _send(message: dict[str, Any]) -> Send:
     return Send(msgspec.json.encode(message).decode())
-
-
-def _salvage(body: bytes) -> tuple[list[_Row], int]:
-    """The usable rows, and how many are not."""
-    rows: list[_Row] = []
-    raws = _decode_raws(body)
-    for raw in raws:
-        with suppress(*UNUSABLE):
-            rows.append(_decode_row(raw))
-    return rows, len(raws) - len(rows)
 
 
 def _trade(row: _Row, market: Market, received: int, flags: int = 0) -> Trade:

@@ -33,20 +33,22 @@ from pricewatch.exchanges.base import (
     Request,
     Send,
     Subscription,
+    as_bytes,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.symbols import canonical, split
 
-_TAKER = (int(Side.BUY), int(Side.SELL))
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _Kind = Annotated[int, msgspec.Meta(ge=0, le=1)]
 """What the taker did: 0 bought, 1 sold."""
 _TRADES, _BOOK = "live_trades", "order_book"
 _EVENTS = {_TRADES: "trade", _BOOK: "data"}
 _PRINTED = ord("e")
 """The last letter of a trade's event, which ends its frame; books end with another."""
-_ENDS_TRADES, _TAIL = b'"channel":"live_trades_', 80
-"""What the last bytes of a frame hold that should have carried a trade, whatever is broken before them."""
+_MARK = b'"live_trades_'
+"""In every frame of trades."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a channel that is not ours."""
 _PAGE = 1000
@@ -208,20 +210,18 @@ class Bitstamp(Exchange):
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
         """One typed pass for what ends as trades or books do; the channel decides, where need be in a second one."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
         try:
             if frame[-3] == _PRINTED:
                 message = _decode_trade(frame)
-                self._trade(message.data, self._prints[message.channel], received, out)
-            else:
+                row, number = message.data, self._prints[message.channel].id
+                side = _SELL if row.type else _BUY
+                out.append(Trade(number, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
+            elif isinstance(frame, bytes):
                 self._book(frame, self._books[frame[frame.rfind(b',"channel":"') :]], received, out)
+            else:
+                self._other(as_bytes(frame), received, out)
         except _ELSEWHERE:
-            self._other(frame, received, out)
-
-    def _trade(self, row: _Trade, market: Market, received: int, out: list[Output]) -> None:
-        side = _TAKER[row.type]
-        out.append(Trade(market.id, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
+            self._other(as_bytes(frame), received, out)
 
     def _data(self, frame: bytes, channel: str, market: Market, received: int, out: list[Output]) -> None:
         """What was not read at the first look."""
@@ -232,7 +232,8 @@ class Bitstamp(Exchange):
             row = _decode_trade(frame).data
         except UNUSABLE as error:
             raise BadTrade("malformed", str(error)) from error
-        self._trade(row, market, received, out)
+        side = _SELL if row.type else _BUY
+        out.append(Trade(market.id, row.microtimestamp, row.price_str, row.amount_str, side, row.id, received))
 
     def _book(self, frame: bytes, market: Market, received: int, out: list[Output]) -> None:
         try:
@@ -249,8 +250,7 @@ class Bitstamp(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            kind = BadTrade if _ENDS_TRADES in frame[-_TAIL:] else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         channel = next((one for one in self.channels if envelope.channel.startswith(f"{one}_")), "")
         native = envelope.channel[len(channel) + 1 :]
         market = self.markets.get(native) if channel else None
@@ -304,7 +304,7 @@ class Bitstamp(Exchange):
         number, until = request.market.id, request.until
         since = request.since - request.since % _SECOND
         trades = [
-            Trade(number, row.date * _SECOND, row.price, row.amount, _TAKER[row.type], row.tid, received)
+            Trade(number, row.date * _SECOND, row.price, row.amount, _SELL if row.type else _BUY, row.tid, received)
             for row in sorted(rows, key=lambda row: (row.date, row.tid))
             if since <= row.date * _SECOND and (until is None or row.date * _SECOND <= until)
         ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import msgspec
@@ -17,6 +18,7 @@ import msgspec
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Side, Trade
 from pricewatch.domain.time import SECOND, from_datetime
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     HEARTBEAT,
     IGNORED,
@@ -38,23 +40,27 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Key, decoded, salvaged
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-_Ident = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _TAKER = {"BUY": int(Side.SELL), "SELL": int(Side.BUY)}
 """Trades at the ask are marked SELL: the side is the maker's, as everywhere at Coinbase."""
+_BY_ID = attrgetter("trade_id")
 _PAGE = 1000
 _CANDLES = 299  # of 300
 _PRODUCTS = 50
 _TRADES, _TICKER = "market_trades", "ticker"
 _OURS = frozenset({_TICKER, "heartbeats", "subscriptions"})
+_MARK = b'"market_trades"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False):
-    trade_id: _Ident
+    trade_id: Key
     product_id: str
     price: float
     size: float
@@ -85,7 +91,7 @@ class _Channels(msgspec.Struct):
 
 
 class _Counted(msgspec.Struct, tag_field="channel"):
-    sequence_num: _Ident
+    sequence_num: Key
 
 
 class _MarketTrades(_Counted, tag=_TRADES):
@@ -107,8 +113,8 @@ class _Subscriptions(_Counted, tag="subscriptions"):
     events: list[_Channels]
 
 
-class _RawPrints(msgspec.Struct):
-    trades: list[msgspec.Raw] = []
+class _RawEvent(msgspec.Struct):
+    trades: msgspec.Raw = msgspec.Raw(b"[]")
     tickers: list[msgspec.Raw] = []
     type: str = "update"
 
@@ -119,7 +125,7 @@ class _Envelope(msgspec.Struct):
     channel: str = ""
     type: str = ""
     message: str = ""
-    sequence_num: _Ident | None = None
+    sequence_num: Key | None = None
     timestamp: msgspec.Raw = msgspec.Raw(b"null")
     events: msgspec.Raw = msgspec.Raw(b"[]")
 
@@ -154,6 +160,10 @@ class _Product(msgspec.Struct):
     trading_disabled: bool = False
     is_disabled: bool = False
 
+    @property
+    def active(self) -> bool:
+        return self.status in {"", "online"} and not (self.trading_disabled or self.is_disabled)
+
 
 class _Products(msgspec.Struct):
     products: list[_Product]
@@ -162,7 +172,7 @@ class _Products(msgspec.Struct):
 _Message = _MarketTrades | _Tickers | _Heartbeats | _Subscriptions
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
-_decode_raws = msgspec.json.Decoder(list[_RawPrints]).decode
+_decode_events = msgspec.json.Decoder(list[_RawEvent]).decode
 _decode_trade = msgspec.json.Decoder(_Trade, strict=False).decode
 _decode_best = msgspec.json.Decoder(_Best, strict=False).decode
 _decode_empty = msgspec.json.Decoder(_Empty).decode
@@ -202,18 +212,9 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
         """A product is active while it is online and neither it nor its trading is disabled."""
-        try:
-            rows = [row for body in bodies for row in _decode_products(body).products]
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+        rows = [row for body in bodies for row in decoded(_decode_products, body).products]
         return instruments(
-            Listed(
-                row.product_id,
-                row.base_currency_id,
-                row.quote_currency_id,
-                active=row.status in {"", "online"} and not (row.trading_disabled or row.is_disabled),
-            )
-            for row in rows
+            Listed(row.product_id, row.base_currency_id, row.quote_currency_id, row.active) for row in rows
         )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
@@ -243,7 +244,9 @@ class CoinbaseAdvanced(Exchange):
         self._count(message.sequence_num, out)
         match message:
             case _MarketTrades():
-                strange = sum(self._prints(event.trades, event.type, received, out) for event in message.events)
+                strange = 0
+                for event in message.events:
+                    strange += self._prints(event.trades, event.type, received, out)
                 if strange:
                     raise BadTrade("unknown market", f"{strange} rows", count=strange)
             case _Tickers():
@@ -255,8 +258,11 @@ class CoinbaseAdvanced(Exchange):
 
     def _of(self, product: str) -> list[Market]:
         """The markets that a product's rows are for."""
-        names = (product, f"{product}C") if product.endswith("-USD") else (product,)
-        return [market for name in names if (market := self.markets.get(name)) is not None]
+        market = self.markets.get(product)
+        found = [] if market is None else [market]
+        if product.endswith("-USD") and (twin := self.markets.get(product + "C")) is not None:
+            found.append(twin)
+        return found
 
     def _count(self, number: int, out: list[Output]) -> None:
         """Every message of the connection is numbered, +1 each."""
@@ -270,27 +276,24 @@ class CoinbaseAdvanced(Exchange):
         """Append the trades, newest first on the wire; returns how many are of no market of ours."""
         flags = int(Flag.HISTORY) if kind == "snapshot" else 0
         strange = 0
-        for row in sorted(rows, key=lambda row: row.trade_id) if len(rows) > 1 else rows:
+        for row in sorted(rows, key=_BY_ID) if len(rows) > 1 else rows:
             markets = self._of(row.product_id)
             strange += not markets
             at, side, key = from_datetime(row.time), _TAKER[row.side], row.trade_id
-            out.extend(Trade(market.id, at, row.price, row.size, side, key, received, flags) for market in markets)
+            out += [Trade(market.id, at, row.price, row.size, side, key, received, flags) for market in markets]
         return strange
 
     def _tickers(self, message: _Tickers, received: int, out: list[Output]) -> None:
         at = from_datetime(message.timestamp)
-        strange = ""
-        for event in message.events:
-            for row in event.tickers:
-                strange = self._quote(row, at, received, out) or strange
-        if strange:
-            raise BadData("unknown market", strange)
+        names = [self._quote(row, at, received, out) for event in message.events for row in event.tickers]
+        if any(names):
+            raise BadData("unknown market", max(names))
 
     def _quote(self, row: _Best, at: int, received: int, out: list[Output]) -> str:
         """Append the quote; returns the product's name where it is of no market of ours."""
         markets = self._of(row.product_id)
         bid, bid_size, ask, ask_size = row.best_bid, row.best_bid_quantity, row.best_ask, row.best_ask_quantity
-        out.extend(Quote(market.id, at, bid, bid_size, ask, ask_size, received) for market in markets)
+        out += [Quote(market.id, at, bid, bid_size, ask, ask_size, received) for market in markets]
         return "" if markets else row.product_id[:40] or "?"
 
     def _answer(self, message: _Subscriptions, out: list[Output]) -> None:
@@ -305,7 +308,7 @@ class CoinbaseAdvanced(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.sequence_num is not None:
             self._count(envelope.sequence_num, out)
         if envelope.channel == _TRADES:
@@ -321,25 +324,18 @@ class CoinbaseAdvanced(Exchange):
 
     def _salvage_trades(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row does not take the others with it."""
-        lost = strange = 0
-        try:
-            events = _decode_raws(envelope.events)
-        except UNUSABLE:
-            raise BadTrade("malformed", str(error)) from error
-        for event in events:
-            rows = []
-            for raw in event.trades:
-                with suppress(*UNUSABLE):
-                    rows.append(_decode_trade(raw))
-            lost += len(event.trades) - len(rows)
-            strange += self._prints(rows, event.type, received, out)
-        raise BadTrade("malformed", str(error), count=max(1, lost + strange)) from error
+        count = 0
+        with suppress(*UNUSABLE):
+            for event in _decode_events(envelope.events):
+                rows, lost = salvaged(event.trades, _decode_trade)
+                count += lost + self._prints(rows, event.type, received, out)
+        raise BadTrade("malformed", str(error), count=max(1, count)) from error
 
     def _salvage_tickers(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """A product nobody trades comes with empty prices; that is no fault."""
         try:
             at = from_datetime(_decode_moment(envelope.timestamp))
-            for event in _decode_raws(envelope.events):
+            for event in _decode_events(envelope.events):
                 for raw in event.tickers:
                     try:
                         row = _decode_best(raw)
@@ -353,21 +349,18 @@ class CoinbaseAdvanced(Exchange):
 
     def _error(self, reason: str, out: list[Output]) -> None:
         """An error need not name the product it is about; then each is asked for alone."""
-        words = {word.strip("'\"`.,:;()[]") for word in reason.split()}
-        named = [native for native in self.markets if native in words]
+        named = mentioned(reason, self.markets)
         if named:
             out.extend(SubscriptionFailed(native, channel, reason) for native in named for channel in self.channels)
-        elif "subscri" in reason.lower():
-            out.append(SubscriptionFailed("", "", reason))
         else:
-            out.append(Notice(reason))
+            out.append(SubscriptionFailed("", "", reason) if "subscri" in reason.lower() else Notice(reason))
 
     def history_request(
         self, market: Market, first: int, last: int | None, since: int, until: int | None = None
     ) -> HistoryRequest:
         """The newest trades, or those up to `until`; from there back to `first`."""
-        start = max(0, since // SECOND)
-        return self._page(market, first, last, start, None if until is None else until // SECOND + 1)
+        end = None if until is None else until // SECOND + 1
+        return self._page(market, first, last, max(0, since // SECOND), end)
 
     def _page(self, market: Market, first: int, last: int | None, start: int, end: int | None) -> HistoryRequest:
         base = f"{self.where.rest}/api/v3/brokerage/market/products/{market.native}/ticker?limit={_PAGE}"
@@ -376,12 +369,9 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
         """Newest first on the wire; the next page ends in the second of the oldest row."""
-        try:
-            rows = _decode_history(body).trades
-        except UNUSABLE as error:
-            raise BadTrade("malformed", str(error)) from error
+        rows = decoded(_decode_history, body, BadTrade).trades
         market, first, last = request.market, request.first, request.last
-        rows.sort(key=lambda row: row.trade_id)
+        rows.sort(key=_BY_ID)
         trades = [
             Trade(market.id, from_datetime(row.time), row.price, row.size, _TAKER[row.side], row.trade_id, received)
             for row in rows
@@ -403,11 +393,7 @@ class CoinbaseAdvanced(Exchange):
 
     def parse_candles(self, request: CandleRequest, body: bytes) -> list[Candle]:
         """Rows begin at `start` seconds; newest first."""
-        try:
-            rows = _decode_candles(body).candles
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
-        number = request.market.id
+        number, rows = request.market.id, decoded(_decode_candles, body).candles
         candles = [
             Candle(number, row.start * SECOND, row.open, row.high, row.low, row.close, row.volume) for row in rows
         ]

@@ -36,6 +36,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -49,6 +50,8 @@ _PAGE = 150
 _CANDLES = 300
 _LATER = frozenset({10006, 10008, 40801, 42901, 50001})
 """Too many requests, timeouts and errors of theirs."""
+_MARK = b'"trade'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -220,7 +223,7 @@ class CryptoCom(Exchange):
         if number != _PUSHED:
             flags = int(Flag.HISTORY)
             out.append(Subscribed(native, "trade"))
-        out.extend(_trade(market, row, received, flags) for row in _oldest_first(rows))
+        out += [_trade(market, row, received, flags) for row in (_oldest_first(rows) if len(rows) > 1 else rows)]
         if lost:
             raise BadTrade("malformed", f"{lost} rows", count=lost)
 
@@ -230,13 +233,13 @@ class CryptoCom(Exchange):
             raise BadData("unknown market", native[:40])
         if number != _PUSHED:
             out.append(Subscribed(native, "ticker"))
-        out.extend(best(market, row.t * 1000, row.b, row.bs, row.k, row.ks, received) for row in rows)
+        out += [best(market, row.t * 1000, row.b, row.bs, row.k, row.ks, received) for row in rows]
 
     def _other(self, frame: bytes | str, error: Exception, received: int, out: list[Output]) -> None:
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.method == "public/heartbeat":
             out.append(Send(f'{{"id":{envelope.id},"method":"public/respond-heartbeat"}}'))
             out.append(HEARTBEAT)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from itertools import count
-from typing import Annotated, Any, Literal
+from operator import attrgetter
+from typing import Any, Literal
 
 import msgspec
 
@@ -36,24 +36,31 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import Ident, Key, decoded, salvaged
 from pricewatch.exchanges.symbols import split
 
-_Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-_Ident = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-_SIDES = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _DATED = re.compile(r"PERPETUAL|\d{1,2}[A-Z]{3}\d{2}")
 """What follows the base of a contract; of a spot pair it is a coin."""
 _TRADES, _TICKER = "trades", "ticker"
-_PUSHED = b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"'
-_PUSHED_TRADES, _PUSHED_TICKER = _PUSHED + b"trades.", _PUSHED + b"ticker."
+_MARK = b'"trades.'
+"""In every frame of trades."""
+_PLACE = len('{"jsonrpc":"2.0","method":"subscription","params":{"channel":"t')
+_OF_TRADES, _OF_TICKERS = ord("r"), ord("i")
+"""Where the two names differ first."""
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a market's that is not ours."""
 _TEST = '{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}'
 _BUSY = frozenset({10028, 10040, 10041, 10047, 10066, 11051, 11094, 13028, 13888})
 """Codes that mean try again: too many requests, settlement, full queues, maintenance, inner errors, timeouts."""
+_BY_NUMBER = attrgetter("trade_seq")
 _PAGE = 1000
 _CANDLES = 5000
 _CHANNELS = 100
@@ -61,9 +68,9 @@ _CHANNELS = 100
 
 class _Trade(msgspec.Struct, gc=False):
     instrument_name: str
-    trade_seq: _Number
-    trade_id: _Ident
-    timestamp: _Number
+    trade_seq: Key
+    trade_id: Ident
+    timestamp: Key
     price: float
     amount: float
     direction: Literal["buy", "sell"]
@@ -81,7 +88,7 @@ class _Ticker(msgspec.Struct, gc=False):
     """An empty side has price and amount zero."""
 
     instrument_name: str
-    timestamp: _Number
+    timestamp: Key
     best_bid_price: float
     best_bid_amount: float
     best_ask_price: float
@@ -134,7 +141,7 @@ class _Past(msgspec.Struct):
 class _Chart(msgspec.Struct):
     """Parallel columns; all empty with the status `no_data`."""
 
-    ticks: list[_Number] = []
+    ticks: list[Key] = []
     open: list[float] = []
     high: list[float] = []
     low: list[float] = []
@@ -149,9 +156,9 @@ class _Listed(msgspec.Struct):
 
 _decode_trades = msgspec.json.Decoder(_TradesFrame).decode
 _decode_ticker = msgspec.json.Decoder(_TickerFrame).decode
+_decode_best = msgspec.json.Decoder(_Ticker).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_channels = msgspec.json.Decoder(list[str]).decode
-_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_row = msgspec.json.Decoder(_Trade).decode
 _decode_reply = msgspec.json.Decoder(_Reply).decode
 _decode_past = msgspec.json.Decoder(_Past).decode
@@ -193,10 +200,7 @@ class Deribit(Exchange):
 
     def parse_instruments(self, bodies: Sequence[bytes]) -> list[Instrument]:
         """Names of two parts; linear contracts, options and combinations have more."""
-        try:
-            rows = [row for body in bodies for row in _decode_listed(_result(body))]
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+        rows = [row for body in bodies for row in decoded(_decode_listed, _result(body))]
         listed = []
         for row in rows:
             base, _, quote = row.instrument_name.replace("_", "-").partition("-")
@@ -222,76 +226,66 @@ class Deribit(Exchange):
         ]
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """Route by the channel's name at its usual place, without a pass over the envelope."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
-        if frame.startswith(_PUSHED_TRADES):
-            self._trades(frame, received, out)
-        elif frame.startswith(_PUSHED_TICKER):
-            self._ticker(frame, received, out)
-        else:
-            self._other(frame, received, out)
-
-    def _trades(self, frame: bytes, received: int, out: list[Output]) -> None:
+        """One typed pass, guessed by a letter of the channel's name; a second look for anything else."""
         try:
-            rows = _decode_trades(frame).params.data
-        except UNUSABLE as error:
-            raise self._salvage(frame, str(error), received, out) from error
-        strange = self._append(rows, received, out)
-        if strange:
-            raise BadTrade("unknown market", f"{strange} rows", count=strange)
+            letter = frame[_PLACE]
+            if letter == _OF_TICKERS:
+                row = _decode_ticker(frame).params.data
+                number, bid, ask = self.markets[row.instrument_name].id, row.best_bid_price, row.best_ask_price
+                if bid and ask:
+                    at, size = row.timestamp * 1000, row.best_bid_amount
+                    out.append(Quote(number, at, bid, size, ask, row.best_ask_amount, received))
+                else:
+                    out.append(IGNORED)  # a side of the book is empty
+            elif letter == _OF_TRADES:
+                self._append(_decode_trades(frame).params.data, received, out)
+            else:
+                self._other(as_bytes(frame), received, out)
+        except _ELSEWHERE:
+            self._other(as_bytes(frame), received, out)
 
-    def _append(self, rows: list[_Trade], received: int, out: list[Output]) -> int:
-        """Append the trades in the order of their numbers; returns how many are of no market of ours."""
+    def _append(self, rows: list[_Trade], received: int, out: list[Output], lost: int = 0) -> None:
+        """Append the trades in the order of their numbers, then say how many rows were unusable."""
+        if len(rows) > 1:
+            rows.sort(key=_BY_NUMBER)
         strange = 0
-        for row in sorted(rows, key=lambda row: row.trade_seq) if len(rows) > 1 else rows:
+        for row in rows:
             market = self.markets.get(row.instrument_name)
             if market is None:
                 strange += 1
             else:
-                out.append(_trade(market, row, received))
-        return strange
+                side = _BUY if row.direction == "buy" else _SELL
+                at, key, ref = row.timestamp * 1000, row.trade_seq, row.trade_id
+                out.append(Trade(market.id, at, row.price, row.amount, side, key, received, 0, ref))
+        if lost or strange:
+            raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
 
-    def _salvage(self, frame: bytes, reason: str, received: int, out: list[Output]) -> BadTrade:
-        """One broken row does not take the others with it; what to raise for it."""
-        try:
-            raws = _decode_rows(_decode_envelope(frame).params.data)
-        except UNUSABLE:
-            return BadTrade("malformed", reason)
-        rows = []
-        for raw in raws:
-            with suppress(*UNUSABLE):
-                rows.append(_decode_row(raw))
-        lost = len(raws) - len(rows) + self._append(rows, received, out)
-        return BadTrade("malformed", reason, count=max(1, lost))
+    def _salvage(self, data: msgspec.Raw, received: int, out: list[Output]) -> None:
+        """One broken row does not take the others with it."""
+        rows, lost = decoded(_usable, data, BadTrade)
+        self._append(rows, received, out, lost)
 
-    def _ticker(self, frame: bytes, received: int, out: list[Output]) -> None:
+    def _ticker(self, data: msgspec.Raw, received: int, out: list[Output]) -> None:
         """A book with an empty side is no quote."""
-        try:
-            row = _decode_ticker(frame).params.data
-        except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+        row = decoded(_decode_best, data)
         market = self.markets.get(row.instrument_name)
         if market is None:
             raise BadData("unknown market", row.instrument_name[:40])
-        bid, ask = row.best_bid_price, row.best_ask_price
-        if bid == 0.0 or ask == 0.0:
-            out.append(IGNORED)
-            return
-        at = row.timestamp * 1000
-        out.append(Quote(market.id, at, bid, row.best_bid_amount, ask, row.best_ask_amount, received))
+        at, bid, ask = row.timestamp * 1000, row.best_bid_price, row.best_ask_price
+        quote = Quote(market.id, at, bid, row.best_bid_amount, ask, row.best_ask_amount, received)
+        out.append(quote if bid and ask else IGNORED)
 
     def _other(self, frame: bytes, received: int, out: list[Output]) -> None:
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.method == "subscription":
             kind = envelope.params.channel.partition(".")[0]
             if kind == _TRADES:
-                self._trades(frame, received, out)
+                self._salvage(envelope.params.data, received, out)
             elif kind == _TICKER:
-                self._ticker(frame, received, out)
+                self._ticker(envelope.params.data, received, out)
             else:
                 out.append(IGNORED)
         elif envelope.method == "heartbeat":
@@ -343,14 +337,11 @@ class Deribit(Exchange):
 
     def parse_history(self, request: HistoryRequest, body: bytes, received: int) -> HistoryPage:
         """The next page begins after the newest row."""
-        try:
-            past = _decode_past(_result(body))
-        except UNUSABLE as error:
-            raise BadTrade("malformed", str(error)) from error
+        past = decoded(_decode_past, _result(body, BadTrade), BadTrade)
         market, first, last = request.market, request.first, request.last
         trades = [
             _trade(market, row, received)
-            for row in sorted(past.trades, key=lambda row: row.trade_seq)
+            for row in sorted(past.trades, key=_BY_NUMBER)
             if row.trade_seq >= first and (last is None or row.trade_seq <= last)
         ]
         if not past.has_more or not trades or trades[-1].key == last:
@@ -378,8 +369,12 @@ class Deribit(Exchange):
         return within(candles, request)
 
 
+def _usable(data: bytes) -> tuple[list[_Trade], int]:
+    return salvaged(data, _decode_row)
+
+
 def _trade(market: Market, row: _Trade, received: int) -> Trade:
-    at, side = row.timestamp * 1000, _SIDES[row.direction]
+    at, side = row.timestamp * 1000, _BUY if row.direction == "buy" else _SELL
     return Trade(market.id, at, row.price, row.amount, side, row.trade_seq, received, 0, row.trade_id)
 
 
@@ -391,9 +386,9 @@ def _request(number: int, method: str, params: dict[str, Any]) -> Send:
     return Send(msgspec.json.encode({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).decode())
 
 
-def _result(body: bytes) -> msgspec.Raw:
+def _result(body: bytes, unusable: type[BadData] = BadData) -> msgspec.Raw:
     """What was asked for; raises what stands in its place."""
-    reply = _decode_reply(body)
+    reply = decoded(_decode_reply, body, unusable)
     if reply.error is not None:
         text = f"deribit: {reply.error}"
         raise Unavailable(text) if reply.error.code in _BUSY else Refused(text)

@@ -14,6 +14,7 @@ import msgspec
 
 from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Market, Side, Trade
+from pricewatch.exchanges.asked import mentioned
 from pricewatch.exchanges.base import (
     HEARTBEAT,
     IGNORED,
@@ -36,6 +37,7 @@ from pricewatch.exchanges.base import (
     SubscriptionFailed,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -49,6 +51,8 @@ _PAGE = 1000
 _PAGES = 101
 _Fine = Annotated[float, msgspec.Meta(ge=0, le=1e14)]
 """Milliseconds since 1970 with decimals down to the microsecond."""
+_MARK = b'"spot.trades"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False, kw_only=True):
@@ -212,13 +216,15 @@ class GateIo(Exchange):
             raise BadTrade("unknown market", row.currency_pair[:40])
         if row.id_market is not None:
             self._count(row.currency_pair, row.id_market, row.range, out)
-        at = round(row.create_time_ms * 1000)
-        out.append(Trade(market.id, at, row.price, row.amount, _BUY if row.side == "buy" else _SELL, row.id, received))
+        at, side = round(row.create_time_ms * 1000), _BUY if row.side == "buy" else _SELL
+        out.append(Trade(market.id, at, row.price, row.amount, side, row.id, received))
 
     def _count(self, native: str, number: int, span: str, out: list[Output]) -> None:
         """The market's own ids follow each other; what comes late moves nothing back."""
         first, _, last = span.partition("-")
-        begin, end = (int(first), int(last)) if _whole(first) and _whole(last) else (number, number)
+        begin = end = number
+        if first != last and _whole(first) and _whole(last):
+            begin, end = int(first), int(last)
         newest = self._counts.get(native)
         if newest is not None and begin > newest + 1:
             out.append(Lost(f"{native} went from {newest} to {begin}", (native,)))
@@ -234,7 +240,7 @@ class GateIo(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.event == "subscribe":
             self._answer(envelope, out)
         elif envelope.channel == "spot.pong":
@@ -269,8 +275,8 @@ class GateIo(Exchange):
             out.extend(Subscribed(*subscription) for subscription in asked)
             return
         reason = f"{envelope.error.code} {envelope.error.message}"[:200]
-        words = {word.strip("'\"`.,:;()") for word in reason.split()}
-        named = [one for one in asked if one.native in words] or (asked if len(asked) == 1 else [])
+        names = mentioned(reason, [one.native for one in asked])
+        named = [one for one in asked if one.native in names] or (asked if len(asked) == 1 else [])
         out.extend(SubscriptionFailed(*subscription, reason) for subscription in named)
         if not named:
             out.append(SubscriptionFailed("", "", reason) if asked else Notice(reason))

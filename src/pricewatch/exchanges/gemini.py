@@ -7,9 +7,9 @@ https://developer.gemini.com/trading/rest-api/market-data/list-candles: the last
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -32,19 +32,25 @@ from pricewatch.exchanges.base import (
     Send,
     Subscription,
     chunks,
+    torn,
     within,
 )
 from pricewatch.exchanges.book import Book
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import canonical, split
 
-RowT = TypeVar("RowT")
-_TAKER = {"buy": int(Side.BUY), "sell": int(Side.SELL)}
+_BUY, _SELL, _UNKNOWN = int(Side.BUY), int(Side.SELL), int(Side.UNKNOWN)
+_TAKER = {"buy": _BUY, "sell": _SELL}
 """Auctions and blocks have no taker."""
-_UNKNOWN = int(Side.UNKNOWN)
 _Millis = Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
 _Price = Annotated[float, msgspec.Meta(gt=0, lt=1e15)]
 _Size = Annotated[float, msgspec.Meta(ge=0, lt=1e18)]
 _CHANNEL = "l2"
+_MARK = b'"trade"'
+"""In every frame of trades."""
+_PLACE, _OF_TRADES = len('{"type":"'), ord("t")
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a market's that is not ours."""
 _PAGE = 500
 _QUOTES = ("RLUSD", "GUSD", "USDC", "USDT", "USD", "BTC", "ETH", "EUR", "GBP", "SGD", "DAI", "LTC", "BCH", "FIL")
 
@@ -64,6 +70,18 @@ class _Row(msgspec.Struct, gc=False, tag_field="type", tag="trade", rename={"lat
     tid: int | None = None
     event_id: int | None = None
     late_id: int | None = None
+
+
+class _Print(msgspec.Struct, gc=False, kw_only=True, tag_field="type", tag="trade"):
+    """A trade as the socket sends it, its fields in the order of the wire: that is the fastest."""
+
+    symbol: str
+    event_id: int
+    tid: int | None = None
+    timestamp: _Millis
+    price: float
+    quantity: float
+    side: str
 
 
 class _Updates(msgspec.Struct, tag_field="type", tag="l2_updates"):
@@ -104,9 +122,9 @@ class _Candle(msgspec.Struct, gc=False, array_like=True):
     volume: float
 
 
+_decode_print = msgspec.json.Decoder(_Print, strict=False).decode
 _decode = msgspec.json.Decoder(_Updates | _Row | _Heartbeat, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
-_decode_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_change = msgspec.json.Decoder(_Change, strict=False).decode
 _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
@@ -170,7 +188,21 @@ class Gemini(Exchange):
         return _requests("unsubscribe", gone, 25)
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass; a second one for answers, foreign channels and broken frames."""
+        """One typed pass, for trades guessed by their type's first letter; a second look for anything else."""
+        try:
+            if frame[_PLACE] == _OF_TRADES:
+                row = _decode_print(frame)
+                number, kind = self.markets[row.symbol].id, row.side
+                side = _BUY if kind == "buy" else _SELL if kind == "sell" else _UNKNOWN
+                key = row.event_id if row.tid is None else row.tid
+                out.append(Trade(number, row.timestamp * 1000, row.price, row.quantity, side, key, received))
+            else:
+                self._message(frame, received, out)
+        except _ELSEWHERE:
+            self._message(frame, received, out)
+
+    def _message(self, frame: bytes | str, received: int, out: list[Output]) -> None:
+        """Any frame of ours; a further pass for answers, foreign channels and broken ones."""
         try:
             message: _Updates | _Row | _Heartbeat = _decode(frame)
         except UNUSABLE as error:
@@ -229,7 +261,7 @@ class Gemini(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         match envelope.type:
             case "trade":
                 raise BadTrade("malformed", str(error)) from error
@@ -243,8 +275,8 @@ class Gemini(Exchange):
     def _salvage(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row takes neither the other trades nor the book with it."""
         try:
-            changes, off = _usable(envelope.changes, _decode_change)
-            rows, lost = (None, 0) if bytes(envelope.trades) == b"null" else _usable(envelope.trades, _decode_row)
+            changes, off = salvaged(envelope.changes, _decode_change)
+            rows, lost = (None, 0) if bytes(envelope.trades) == b"null" else salvaged(envelope.trades, _decode_row)
         except UNUSABLE:
             raise BadData("malformed", str(error)) from error
         self._updates(_Updates(envelope.symbol, changes, rows), received, out, lost)
@@ -307,16 +339,6 @@ def _loaded(changes: Iterable[_Change]) -> Book:
     for side, levels in (("buy", book.bids), ("sell", book.asks)):
         levels.load((change.price, change.size) for change in changes if change.side == side)
     return book
-
-
-def _usable(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple[list[RowT], int]:
-    """The rows that can be read, and how many cannot."""
-    raws = _decode_raws(array)
-    rows: list[RowT] = []
-    for raw in raws:
-        with suppress(*UNUSABLE):
-            rows.append(decode(raw))
-    return rows, len(raws) - len(rows)
 
 
 def _pairs(names: Sequence[str]) -> list[tuple[str, str]]:

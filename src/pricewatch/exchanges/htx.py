@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -34,6 +35,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -52,8 +54,7 @@ _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a topic that is not ours."""
 _SMALL = 1_000
 """Bytes of a frame that cannot inflate beyond that: deflate yields at most 1,032 times what goes in."""
-_NAME = 160
-"""Bytes within which a frame names its topic."""
+_BY_ID = attrgetter("trade_id")
 _PAGE = 2000
 _CANDLES = 1000
 _AGAIN = ("busy", "internal", "limit", "many", "timeout", "unavailable")
@@ -262,7 +263,7 @@ class Htx(Exchange):
         """The first frame of a topic holds the last trade before the subscription; one broken row is lost alone."""
         since = self._confirmed.pop(name, -1) if self._confirmed else -1
         if len(rows) > 1:
-            rows.sort(key=_by_id)
+            rows.sort(key=_BY_ID)
         for row in rows:
             flags = _HISTORY if row.ts <= since else 0
             side = _BUY if row.direction == "buy" else _SELL
@@ -274,8 +275,7 @@ class Htx(Exchange):
         try:
             envelope = _decode_envelope(data)
         except UNUSABLE as error:
-            kind = BadTrade if _TRADES.encode() in data[:_NAME] else BadData
-            raise kind("malformed", str(error)) from error
+            raise torn(data, error, _TRADES.encode()) from error
         name = envelope.ch or envelope.subbed
         topic = self._topics.get(name)
         if envelope.ping is not None:
@@ -330,7 +330,7 @@ class Htx(Exchange):
         number, first, last = request.market.id, request.first, request.last
         trades = [
             Trade(number, row.ts * 1000, row.price, row.amount, _SIDES[row.direction], row.trade_id, received)
-            for row in sorted(rows, key=_by_id)
+            for row in sorted(rows, key=_BY_ID)
             if row.trade_id >= first and (last is None or row.trade_id <= last)
         ]
         return HistoryPage(trades, None)
@@ -351,10 +351,6 @@ class Htx(Exchange):
             for row in _unwrap(body, _decode_klines)
         ]
         return within(candles, request)
-
-
-def _by_id(row: _Row | _Past) -> int:
-    return row.trade_id
 
 
 def _topic(native: str, channel: str) -> str:

@@ -31,8 +31,10 @@ from pricewatch.exchanges.base import (
     Send,
     Subscription,
     spans,
+    torn,
     within,
 )
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import canonical, split
 
 _TAKER = {"B": int(Side.BUY), "A": int(Side.SELL)}
@@ -44,6 +46,8 @@ _THOUSANDS = frozenset({"KBONK", "KDOGS", "KFLOKI", "KLUNC", "KNEIRO", "KPEPE", 
 """Perpetuals on a thousand coins; the venue writes their k small."""
 _PAGE = 500
 _DUPLICATE = "Already subscribed"
+_MARK = b'"trades"'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -128,7 +132,6 @@ _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_topic = msgspec.json.Decoder(_Topic).decode
 _decode_text = msgspec.json.Decoder(str).decode
-_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_candles = msgspec.json.Decoder(list[_Candle], strict=False).decode
 _decode_perps = msgspec.json.Decoder(_Perps).decode
@@ -258,7 +261,7 @@ class Hyperliquid(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         match envelope.channel:
             case "trades":
                 self._salvage(envelope.data, error, received, out)
@@ -276,14 +279,10 @@ class Hyperliquid(Exchange):
     def _salvage(self, data: msgspec.Raw, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row does not take the others with it."""
         try:
-            raws = _decode_rows(data)
+            rows, lost = salvaged(data, _decode_row)
         except UNUSABLE:
             raise BadTrade("malformed", str(error)) from error
-        rows = []
-        for raw in raws:
-            with suppress(*UNUSABLE):
-                rows.append(_decode_row(raw))
-        self._trades(rows, received, out, lost=max(1, len(raws) - len(rows)))
+        self._trades(rows, received, out, lost=max(1, lost))
 
     def _named(self, topic: _Topic) -> Subscription | None:
         """The subscription, where it is one of ours."""

@@ -7,7 +7,6 @@ https://docs.kraken.com/api/docs/rest-api/get-recent-trades
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -36,9 +35,11 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
     chunks,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
+from pricewatch.exchanges.rows import salvaged
 from pricewatch.exchanges.symbols import ALIASES, split
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
@@ -47,6 +48,8 @@ _OLD_NAMES = {ours: theirs for theirs, ours in ALIASES.items()}
 _PAGE = 1000
 RowT = TypeVar("RowT")
 _OURS = frozenset({"ticker", "heartbeat", "status"})
+_MARK = b'"trade"'
+"""In every frame of trades."""
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -142,7 +145,6 @@ class _Pair(msgspec.Struct, gc=False):
 _Message = _Trades | _Ticker | _Heartbeat | _Status
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
-_decode_rows = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_row = msgspec.json.Decoder(_Row, strict=False).decode
 _decode_reply = msgspec.json.Decoder(_Reply, strict=False).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
@@ -247,7 +249,7 @@ class Kraken(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.channel == "trade":
             self._salvage(envelope, error, received, out)
         elif envelope.channel in _OURS:
@@ -260,15 +262,10 @@ class Kraken(Exchange):
     def _salvage(self, envelope: _Envelope, error: Exception, received: int, out: list[Output]) -> None:
         """One broken row does not take the others with it."""
         try:
-            raws = _decode_rows(envelope.data)
+            rows, lost = salvaged(envelope.data, _decode_row)
         except UNUSABLE:
             raise BadTrade("malformed", str(error)) from error
-        rows = []
-        for raw in raws:
-            with suppress(*UNUSABLE):
-                rows.append(_decode_row(raw))
-        lost = max(1, len(raws) - len(rows))
-        self._trades(_Trades(rows, envelope.type), received, out, lost=lost)
+        self._trades(_Trades(rows, envelope.type), received, out, lost=max(1, lost))
 
     def _answer(self, envelope: _Envelope, out: list[Output]) -> None:
         if envelope.success and envelope.result is not None:

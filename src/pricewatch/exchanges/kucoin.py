@@ -35,17 +35,26 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
-from pricewatch.exchanges.rows import Best, Ident, Key, Millis, best
+from pricewatch.exchanges.rows import Best, Ident, Key, Millis, best, decoded
 from pricewatch.exchanges.symbols import split
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _SIDES = {"buy": _BUY, "sell": _SELL}
 _TOPICS = {"match": "/market/match:", "ticker": "/market/ticker:"}
+_MARK = _TOPICS["match"].encode()
+"""In every frame of trades."""
+_AFTER_TOPIC, _M = len('{"topic":"/market/'), ord("m")
+_IN_DATA, _Y = len('{"data":{"s'), ord("y")
+"""What tells a match from a ticker where the topic comes first, and where the data does (`symbol`)."""
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a topic that is not ours."""
 _CHUNK = 100
 _CANDLES = 1500
 _OK = "200000"
@@ -63,7 +72,7 @@ class _Match(msgspec.Struct, gc=False, rename={"trade_id": "tradeId"}):
     trade_id: Ident
 
 
-class _Matched(msgspec.Struct, gc=False, tag_field="subject", tag="trade.l3match"):
+class _Matched(msgspec.Struct, gc=False):
     data: _Match
 
 
@@ -87,7 +96,7 @@ class _Thin(msgspec.Struct, rename="camel"):
     best_bid: Best = None
 
 
-class _Ticker(msgspec.Struct, gc=False, tag_field="subject", tag="trade.ticker"):
+class _Ticker(msgspec.Struct, gc=False):
     data: _Best
     topic: str
     """The symbol stands nowhere else."""
@@ -149,8 +158,8 @@ class _Symbol(msgspec.Struct, gc=False, rename="camel"):
     enable_trading: bool = False
 
 
-_Message = _Matched | _Ticker
-_decode = msgspec.json.Decoder(_Message, strict=False).decode
+_decode_match = msgspec.json.Decoder(_Matched, strict=False).decode
+_decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
 _decode_thin = msgspec.json.Decoder(_ThinTicker, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope, strict=False).decode
 _decode_reply = msgspec.json.Decoder(_Reply, strict=False).decode
@@ -253,29 +262,27 @@ class KuCoin(Exchange):
         return sends
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass; a second one for answers, foreign topics and broken frames."""
+        """One typed pass, guessed by a letter at its usual place; a second one for anything else."""
         try:
-            message: _Message = _decode(frame)
-        except UNUSABLE as error:
+            if frame[_AFTER_TOPIC] == _M or frame[_IN_DATA] == _Y:
+                self._match(_decode_match(frame).data, received, out)
+            else:
+                message = _decode_ticker(frame)
+                row, number = message.data, self._tickers[message.topic].id
+                at = received if row.time is None else row.time * 1000
+                out.append(
+                    Quote(number, at, row.best_bid, row.best_bid_size, row.best_ask, row.best_ask_size, received)
+                )
+        except _ELSEWHERE as error:
             self._other(frame, error, received, out)
-            return
-        if isinstance(message, _Matched):
-            row = message.data
-            market = self.markets.get(row.symbol)
-            if market is None:
-                raise BadTrade("unknown market", row.symbol[:40])
-            ref = None if row.trade_id == str(row.sequence) else row.trade_id
-            at, side = row.time // 1000, _BUY if row.side == "buy" else _SELL
-            out.append(Trade(market.id, at, row.price, row.size, side, row.sequence, received, 0, ref))
-        else:
-            self._ticker(message, received, out)
 
-    def _ticker(self, message: _Ticker, received: int, out: list[Output]) -> None:
-        row, market = message.data, self._tickers.get(message.topic)
+    def _match(self, row: _Match, received: int, out: list[Output]) -> None:
+        market = self.markets.get(row.symbol)
         if market is None:
-            raise BadData("unknown market", message.topic[:80])
-        at = received if row.time is None else row.time * 1000
-        out.append(Quote(market.id, at, row.best_bid, row.best_bid_size, row.best_ask, row.best_ask_size, received))
+            raise BadTrade("unknown market", row.symbol[:40])
+        ref = None if row.trade_id == str(row.sequence) else row.trade_id
+        at, side = row.time // 1000, _BUY if row.side == "buy" else _SELL
+        out.append(Trade(market.id, at, row.price, row.size, side, row.sequence, received, 0, ref))
 
     def _thin(self, frame: bytes | str, topic: str, received: int, out: list[Output]) -> None:
         """A ticker that is no quote, unless it is broken."""
@@ -292,9 +299,10 @@ class KuCoin(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.topic.startswith(_TOPICS["match"]):
-            raise BadTrade("malformed", str(error)) from error
+            self._match(decoded(_decode_match, as_bytes(frame), BadTrade).data, received, out)
+            return
         if envelope.topic.startswith(_TOPICS["ticker"]):
             self._thin(frame, envelope.topic, received, out)
             return

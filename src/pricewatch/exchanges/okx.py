@@ -39,16 +39,22 @@ from pricewatch.exchanges.base import (
     Subscribed,
     Subscription,
     SubscriptionFailed,
+    as_bytes,
     chunks,
     spans,
+    torn,
 )
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Kline, Millis, best, minutes, salvaged
 
 _BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _SIDES = {"buy": _BUY, "sell": _SELL}
-_TRADES = b'{"arg":{"channel":"trades",'
-_TICKERS = b'{"arg":{"channel":"tickers",'
+_MARK = b'"trades"'
+"""In every frame of trades."""
+_PLACE, _OF_TRADES, _OF_TICKERS = len('{"arg":{"channel":"t'), ord("r"), ord("i")
+"""Where the names of the channels differ first."""
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or one that is too short for it."""
 _PAGE = 100
 _AT_ONCE = 1_000_000
 """Microseconds after the confirmation within which the first frame is the snapshot of the last trade."""
@@ -99,6 +105,13 @@ class _Envelope(msgspec.Struct):
     data: msgspec.Raw = msgspec.Raw(b"[]")
 
 
+class _Tape(msgspec.Struct, gc=False):
+    """A market's number, and the newest trade id it has had."""
+
+    market: int
+    newest: int = -1
+
+
 class _Reply(msgspec.Struct):
     code: str
     msg: str = ""
@@ -143,9 +156,22 @@ class Okx(Exchange):
     history_interval = 0.12  # 20 requests in 2 s
 
     def __init__(self, markets: Sequence[Market], endpoints: Endpoints | None = None) -> None:
-        super().__init__(markets, endpoints)
         self._confirmed: dict[str, int] = {}
-        self._newest: dict[str, int] = {}
+        self._tapes: dict[str, _Tape] = {}
+        super().__init__(markets, endpoints)
+
+    def add(self, markets: Sequence[Market]) -> None:
+        """Their tapes too."""
+        super().add(markets)
+        for market in markets:
+            known = self._tapes.get(market.native)
+            self._tapes[market.native] = _Tape(market.id, -1 if known is None else known.newest)
+
+    def drop(self, natives: Collection[str]) -> None:
+        """Their tapes too."""
+        super().drop(natives)
+        for native in natives:
+            self._tapes.pop(native, None)
 
     @staticmethod
     def native(symbol: str) -> str:
@@ -173,37 +199,45 @@ class Okx(Exchange):
         return _requests("unsubscribe", gone, 100)
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass for what begins as their frames do; a second look for anything else."""
-        if isinstance(frame, str):
-            frame = frame.encode(errors="surrogatepass")
+        """One typed pass, guessed by a letter of the channel's name; a second look for anything else.
+
+        The usual frame has one trade, the next of its market.
+        """
         try:
-            if frame.startswith(_TRADES):
-                self._trades(_decode_trades(frame).data, received, out)
-            elif frame.startswith(_TICKERS):
+            letter = frame[_PLACE]
+            if letter == _OF_TRADES:
+                rows = _decode_trades(frame).data
+                row, tape = rows[0], self._tapes[rows[0].inst_id]
+                key = row.trade_id
+                if len(rows) > 1 or self._confirmed or key - row.count > tape.newest:
+                    self._trades(rows, received, out)
+                    return
+                if key > tape.newest:  # noqa: PLR1730 - a call of max costs more than all of this
+                    tape.newest = key
+                side = _BUY if row.side == "buy" else _SELL
+                out.append(Trade(tape.market, row.ts * 1000, row.px, row.sz, side, key, received))
+            elif letter == _OF_TICKERS:
                 self._tickers(_decode_tickers(frame).data, received, out)
-            elif frame == b"pong":
-                out.append(HEARTBEAT)
             else:
-                self._other(frame, received, out)
-        except UNUSABLE:
-            self._other(frame, received, out)
+                self._other(as_bytes(frame), received, out)
+        except _ELSEWHERE:
+            self._other(as_bytes(frame), received, out)
 
     def _trades(self, rows: list[_Row], received: int, out: list[Output], lost: int = 0) -> None:
         flags = self._first(rows, received) if self._confirmed else 0
-        markets, seen, strange = self.markets, self._newest, 0
+        strange = 0
         for row in rows:
-            native, key = row.inst_id, row.trade_id
-            market = markets.get(native)
-            if market is None:
+            tape = self._tapes.get(row.inst_id)
+            if tape is None:
                 strange += 1
                 continue
-            newest = seen.get(native, -1)
+            key, newest = row.trade_id, tape.newest
             if key > newest:
-                seen[native] = key
+                tape.newest = key
                 if key - row.count > newest >= 0:
-                    out.append(Lost(f"trade ids {newest + 1}..{key - row.count} did not come", (native,)))
+                    out.append(Lost(f"trade ids {newest + 1}..{key - row.count} did not come", (row.inst_id,)))
             side = _BUY if row.side == "buy" else _SELL
-            out.append(Trade(market.id, row.ts * 1000, row.px, row.sz, side, key, received, flags))
+            out.append(Trade(tape.market, row.ts * 1000, row.px, row.sz, side, key, received, flags))
         if lost or strange:
             raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
 
@@ -220,13 +254,21 @@ class Okx(Exchange):
             out.append(best(market, row.ts * 1000, row.bid_px, row.bid_sz, row.ask_px, row.ask_sz, received))
 
     def _other(self, frame: bytes, received: int, out: list[Output]) -> None:
+        if frame == b"pong":
+            out.append(HEARTBEAT)
+            return
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE as error:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.event:
             self._event(envelope, received, out)
-        elif envelope.arg.channel == "trades":
+        else:
+            self._pushed(envelope, received, out)
+
+    def _pushed(self, envelope: _Envelope, received: int, out: list[Output]) -> None:
+        """Data in another order, or broken: one row does not take the others with it."""
+        if envelope.arg.channel == "trades":
             try:
                 rows, lost = salvaged(envelope.data, _decode_row)
             except UNUSABLE as error:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
+from pricewatch.domain.errors import BadData
 from pricewatch.domain.market import Candle, Market, Quote
 from pricewatch.exchanges.base import IGNORED, UNUSABLE, CandleRequest, Ignored, text_key, within
 
@@ -36,6 +37,14 @@ class Kline(msgspec.Struct, gc=False, array_like=True):
 _decode_array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
+def decoded(decode: Callable[[bytes], RowT], body: bytes, unusable: type[BadData] = BadData) -> RowT:
+    """What `decode` reads; raises `unusable` where it does not."""
+    try:
+        return decode(body)
+    except UNUSABLE as error:
+        raise unusable("malformed", str(error)) from error
+
+
 def identity(text: str) -> tuple[int, str | None]:
     """Key and reference of a trade id: its number where it is one that fits, else a key for the text."""
     if len(text) < 20 and text.isascii() and text.isdigit() and (key := int(text)) < 2**63 and text[0] != "0":
@@ -43,7 +52,7 @@ def identity(text: str) -> tuple[int, str | None]:
     return text_key(text), text
 
 
-def salvaged(array: msgspec.Raw, decode: Callable[[msgspec.Raw], RowT]) -> tuple[list[RowT], int]:
+def salvaged(array: bytes, decode: Callable[[msgspec.Raw], RowT]) -> tuple[list[RowT], int]:
     """The rows of a JSON array that `decode` reads, and how many it does not.
 
     Raises one of `UNUSABLE` where it is no array.

@@ -36,6 +36,7 @@ from pricewatch.exchanges.base import (
     Subscription,
     SubscriptionFailed,
     spans,
+    torn,
     within,
 )
 from pricewatch.exchanges.listing import Listed, instruments
@@ -47,6 +48,8 @@ _PAGE = 500
 _DAYS = 7
 _CANDLES = 200
 _Naive = Annotated[datetime, msgspec.Meta(tz=False)]
+_MARK = b'"trade"'
+"""In every frame of trades."""
 
 
 class _Trade(msgspec.Struct, gc=False, tag_field="ty", tag="trade"):
@@ -214,7 +217,7 @@ class Upbit(Exchange):
         try:
             envelope = _decode_envelope(frame)
         except UNUSABLE:
-            raise BadData("malformed", str(error)) from error
+            raise torn(frame, error, _MARK) from error
         if envelope.ty == "trade":
             raise BadTrade("malformed", str(error)) from error
         if envelope.ty == "orderbook":

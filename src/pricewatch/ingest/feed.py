@@ -17,10 +17,18 @@ from pricewatch.ports.ticks import TickSink
 
 _HISTORY = int(Flag.HISTORY)
 _LATE = int(Flag.LATE)
+_DUPLICATE = Verdict.DUPLICATE
+"""Looked up once: to ask an enum for a member takes as long as a call."""
 
 
 class MarketFeed:
     """Lives as long as the process: what has been seen survives reconnects. Synchronous throughout."""
+
+    __slots__ = (
+        "_announced", "_capacity", "_counters", "_first_received", "_found", "_held", "_hole_found", "_limits",
+        "_order", "_shed", "_sink", "dark_from", "is_blind", "last_at", "last_quote", "last_received", "last_trade",
+        "market", "refilled", "sequence", "trades_live",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -72,27 +80,27 @@ class MarketFeed:
 
     def trade(self, trade: Trade) -> None:
         """One live trade, now."""
-        counters = self._counters
-        self.last_received = trade.received
+        counters, sequence, received = self._counters, self.sequence, trade.received
+        self.last_received = received
         self.trades_live += 1
-        reason = check(trade, trade.received, self._limits)
+        reason = check(trade, received, self._limits)
         if self._shed is not None and reason is None:
             counters.shed += 1
-            self.last_trade = trade.received
+            self.last_trade = received
             self._shed.note(trade)
             return
         counters.received += 1
         if reason is not None:
-            counters.reject(reason, trade, trade.received)
+            counters.reject(reason, trade, received)
             return
-        if self.sequence.high is None:
-            self._first_received = trade.received
-        verdict = self.sequence.admit(trade.key)
-        if verdict is Verdict.DUPLICATE:
+        if sequence.high is None:
+            self._first_received = received
+        verdict = sequence.admit(trade.key)
+        if verdict is _DUPLICATE:
             counters.duplicates += 1
             return
-        self.last_trade = trade.received
-        if trade.flags & _HISTORY and trade.received != self._first_received:
+        self.last_trade = received
+        if trade.flags and trade.flags & _HISTORY and received != self._first_received:
             # A venue's snapshot is history only in the very first frame; later it is news like any other.
             trade = msgspec.structs.replace(trade, flags=trade.flags & ~_HISTORY)
         before, self.last_at = self.last_at, max(self.last_at, trade.at)

@@ -25,6 +25,9 @@ class Verdict(enum.Enum):
     DUPLICATE = "duplicate"
 
 
+_NEW = Verdict.NEW
+
+
 class Sequence:
     """Ids grow by one. What lies below the first id ever seen counts as a duplicate."""
 
@@ -47,7 +50,7 @@ class Sequence:
         high = self.high
         if high is None or key == high + 1:
             self.high = key
-            return Verdict.NEW
+            return _NEW
         if key > high:
             self.high = key
             return self._open(high + 1, key - 1)

@@ -83,9 +83,6 @@ class Ensemble:
         except BaseException:  # noqa: BLE001 - see _PASSING
             self._recover()
             return
-        self._learned()
-
-    def _learned(self) -> None:
         self.learned += 1
         self._left -= 1
         if not self._left:
@@ -111,7 +108,10 @@ class Ensemble:
         if not -INF < total < INF:
             self._recover()
             return NAN
-        self._learned()
+        self.learned += 1
+        self._left -= 1
+        if not self._left:
+            self._checkpoint()
         return total
 
     def parts(self) -> dict[str, float]:

@@ -180,7 +180,7 @@ class PreviewDesk(Protocol):
         ...
 
 
-class Minute(NamedTuple):
+class Minute(msgspec.Struct, frozen=True, gc=False):
     """The extremes of one minute's stored trades, suspects left out."""
 
     at: int

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from pricewatch.domain.market import Candle, Market, Quote
+from pricewatch.domain.market import Candle, Market, Quote, Trade
 from pricewatch.domain.model import Activation, BarScore, Forecast
-from pricewatch.domain.time import MINUTE
+from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.ports.preview import Minute, PlacedQuote
 from pricewatch.ports.ticks import History, Sequenced
 from pricewatch.store.models import PostgresModelStore
-from pricewatch.store.pool import Connection, Database, Row
+from pricewatch.store.pool import Database, Row
 from pricewatch.store.sql import load
-from pricewatch.store.ticklog import sequenced
 
 SQL = load("past")
 
@@ -25,7 +24,7 @@ class PostgresPast:
     """Keeps `Past`."""
 
     def __init__(self, ticks: Database, history: History, models: PostgresModelStore) -> None:
-        """`ticks` is a pool made with `Database.for_ticks`."""
+        """`ticks` is a pool made with `Database.for_ticks`, which reads `by_index`."""
         self._ticks = ticks
         self._history = history
         self._models = models
@@ -47,20 +46,29 @@ class PostgresPast:
         """Every minute with a stored trade that is no suspect: from candles, the newest from the trades themselves."""
         settled = (await self._fetch("settled"))[0][0]
         touched = [row[0] for row in await self._fetch("unsettled", market, settled or 0, start, end)]
-        counted = {row[0]: Minute(*row) for row in await self._fetch("minutes", market, start, end)}
+        found = _minutes((await self._fetch("minutes", market, start, end))[0])
+        if not touched:
+            return found
+        counted = {minute.at: minute for minute in found}
         for begin, beyond in _ranges(touched):
-            for row in await self._fetch("recount", market, begin, beyond):
-                counted[row[0]] = Minute(*row)
-        return [counted[at] for at in sorted(counted)] if touched else list(counted.values())
+            counted |= {
+                minute.at: minute for minute in _minutes((await self._fetch("recount", market, begin, beyond))[0])
+            }
+        return [counted[at] for at in sorted(counted)]
 
     async def trades(self, market: int, start: int, end: int, *, batch: int = 20_000) -> AsyncIterator[list[Sequenced]]:
         """All trades, ascending by time, in batches."""
         step = await self._step(market)
-        steps = self._steps
         async for rows in self._pages(
             "trades", market, -(-start // step) * step, -(-end // step) * step, batch, "trade_id"
         ):
-            yield [sequenced(row, steps) for row in rows]
+            yield [
+                Sequenced(
+                    seen,
+                    Trade(market, at - at % step, price, size, side, key, received, flags, ref),
+                )
+                for at, seen, price, size, side, key, received, flags, ref in rows
+            ]
 
     async def quotes(
         self, market: int, start: int, end: int, *, batch: int = 20_000
@@ -107,12 +115,13 @@ class PostgresPast:
             start, after = rows[-1]["ts"], rows[-1][key]
 
     async def _fetch(self, name: str, *args: Any) -> list[Row]:
-        async def indexed(connection: Connection) -> list[Row]:
-            # Of rows this fresh there are no statistics: left alone, the planner would read whole days.
-            await connection.execute("SET LOCAL enable_seqscan = off")
-            return await connection.fetch(SQL[name], *args)
+        return await self._ticks.call(lambda connection: connection.fetch(SQL[name], *args), within=_PATIENCE)
 
-        return await self._ticks.transaction(indexed, within=_PATIENCE)
+
+def _minutes(row: Row) -> list[Minute]:
+    """Minutes that came as three columns: a month of them as rows would cost more than all trades that are read."""
+    starts, lows, highs = row
+    return [] if starts is None else list(map(Minute, [at * SECOND for at in starts], lows, highs))
 
 
 def _ranges(minutes: Sequence[int]) -> list[tuple[int, int]]:

@@ -35,12 +35,19 @@ class Database:
     name = "database"
 
     def __init__(
-        self, url: str, settings: StoreSettings | None = None, *, size: int | None = None, ticks: bool = False
+        self,
+        url: str,
+        settings: StoreSettings | None = None,
+        *,
+        size: int | None = None,
+        ticks: bool = False,
+        by_index: bool = False,
     ) -> None:
         self._settings = settings or StoreSettings()
         self._url = url
         self._size = size or self._settings.pool_size
         self._ticks = ticks
+        self._by_index = by_index
         self._where = _where(url)
         self._pool: asyncpg.Pool[Any] | None = None
         self._trouble: str | None = None
@@ -58,6 +65,8 @@ class Database:
         }
         if self._ticks:
             parameters["synchronous_commit"] = "off"
+        if self._by_index:
+            parameters["enable_seqscan"] = "off"
         try:
             self._pool = await asyncpg.create_pool(
                 self._url,
@@ -72,12 +81,13 @@ class Database:
         except (ValueError, asyncpg.InterfaceError) as exc:
             raise ConfigError(f"database.url ({self._where}) cannot be used: {exc}") from exc
 
-    def for_ticks(self, size: int) -> Database:
+    def for_ticks(self, size: int, *, by_index: bool = False) -> Database:
         """A pool of its own on the same database, still to be opened.
 
-        Its commits do not wait for the disk, and a timestamptz there is our integer of microseconds, both ways.
+        Its commits do not wait for the disk, and a timestamptz there is our integer of microseconds, both ways. With
+        `by_index` nothing there reads whole tables: of fresh rows there are no statistics, and the planner would.
         """
-        return Database(self._url, self._settings, size=size, ticks=True)
+        return Database(self._url, self._settings, size=size, ticks=True, by_index=by_index)
 
     def alone(self) -> Line:
         """One connection of its own on the same database, still to be opened, for what must not wait for others."""

@@ -28,9 +28,10 @@ class SymbolDocument(TickerDocument, frozen=True, kw_only=True):
 
 
 class ConsumerPage(msgspec.Struct, frozen=True):
-    """All of an account's, by name."""
+    """An account's, by name."""
 
     consumers: list[ConsumerDocument]
+    next: str | None
 
 
 class SymbolPage(msgspec.Struct, frozen=True):

@@ -20,6 +20,7 @@ class ErrorCode(enum.StrEnum):
     ALREADY_SUBSCRIBED = "already_subscribed"
     TOO_MANY_SYMBOLS = "too_many_symbols"
     RATE_LIMITED = "rate_limited"
+    SCOPE_MISSING = "scope_missing"
     UNKNOWN_CONSUMER = "unknown_consumer"
     TOO_MANY_CONSUMERS = "too_many_consumers"
     LEASE_LOST = "lease_lost"
@@ -65,6 +66,9 @@ ERRORS: dict[ErrorCode, Meaning] = {
     ),
     ErrorCode.TOO_MANY_SYMBOLS: Meaning("The request exceeds `limits.symbols`; `*` names all.", retry=False),
     ErrorCode.RATE_LIMITED: Meaning("Too many requests; wait a second and ask again.", retry=True),
+    ErrorCode.SCOPE_MISSING: Meaning(
+        "The key, or its account's role, may only read: to join a named consumer needs the scope `write`.", retry=False
+    ),
     ErrorCode.UNKNOWN_CONSUMER: Meaning("This session has not joined that consumer: subscribe first.", retry=False),
     ErrorCode.TOO_MANY_CONSUMERS: Meaning("A session joins at most 16 consumers.", retry=False),
     ErrorCode.LEASE_LOST: Meaning(

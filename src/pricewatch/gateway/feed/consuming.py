@@ -89,7 +89,7 @@ class Consuming:
                 self._leave(step)
 
     def _join(self, step: Join) -> None:
-        member = self._session.members.get(step.wish.name)
+        member = self._session.sharing.members.get(step.wish.name)
         if member is not None:
             work = self._works[step.wish.name] = _Work(member)
             self._group.create_task(self._run(step, work), name="feed.consume")
@@ -137,7 +137,7 @@ class Consuming:
             self._over(name, work, ErrorCode.INVALID, str(error), step)
             return
         if not work.is_over:
-            self._way.perform(self._session.joined(name, joined))
+            self._way.perform(self._session.sharing.joined(name, joined))
         async with asyncio.TaskGroup() as group:
             group.create_task(self._settle(joined, work), name="feed.settle")
             try:
@@ -152,7 +152,7 @@ class Consuming:
         work.idle.set()
         if self._works.get(name) is work:
             del self._works[name]
-            self._way.perform(self._session.ended(name, code, reason, step.req_id))
+            self._way.perform(self._session.sharing.ended(name, code, reason, step.req_id))
 
     async def _hand_out(self, joined: Joined, work: _Work) -> None:
         member = work.member
@@ -165,7 +165,7 @@ class Consuming:
             lot = await self._patiently(partial(self._consumers.take, joined, limit=room))
             if not await self._way.cleared() or work.is_over:
                 return
-            self._way.perform(self._session.delivered(member, joined, lot))
+            self._way.perform(self._session.sharing.delivered(member, joined, lot))
             if not lot.more:
                 await self._sleep(work, lot.due)
 
@@ -224,7 +224,7 @@ class Consuming:
         work.wake.set()
 
     def _answer(self, step: Settle, joined: Joined, result: Settlement) -> list[Step]:
-        return self._session.settled(step, joined.consumer.channel, result)
+        return self._session.sharing.settled(step, joined.consumer.channel, result)
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
         """Each of them may be done twice."""

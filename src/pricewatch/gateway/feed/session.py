@@ -13,20 +13,18 @@ from pricewatch.domain.time import rfc3339
 from pricewatch.gateway.board import EVERYTHING, Board, Selection
 from pricewatch.gateway.feed import wishes
 from pricewatch.gateway.feed.codes import Close, ErrorCode
-from pricewatch.gateway.feed.membership import Leave, Member, Members, Settle, settled
-from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Seat, Status, Step
+from pricewatch.gateway.feed.reading import Refusal, read
+from pricewatch.gateway.feed.sharing import Sharing
+from pricewatch.gateway.feed.steps import Bucket, Hang, More, Open, Prices, Say, Seat, Status, Step, error
 from pricewatch.gateway.feed.subscription import Encoder, Opening, Phase, Signals
-from pricewatch.ports.consumers import Joined, Lot, Settlement, Wish
 from pricewatch.ports.journal import FeedHead
 from pricewatch.wire.feed import (
     PROTOCOL,
-    Error,
     Limits,
     Params,
     Place,
     Pong,
     Request,
-    RequestId,
     Subscribed,
     Unsubscribed,
     Welcome,
@@ -36,15 +34,6 @@ from pricewatch.wire.feed import (
 
 SEATED = ("candles", "features")
 CHANNELS = ("ticker", *SEATED, "signals", "system", "status", "heartbeat")
-_DECODER = msgspec.json.Decoder(Request)
-_Refusal = tuple[ErrorCode, str, RequestId]
-
-
-class _OnlyId(msgspec.Struct, frozen=True):
-    req_id: RequestId = None
-
-
-_ID_DECODER = msgspec.json.Decoder(_OnlyId)
 
 
 class Session:
@@ -59,6 +48,7 @@ class Session:
         strikes: int,
         document: Encoder,
         now: float,
+        may_write: bool,
     ) -> None:
         self.id = uuid.uuid4()
         self.account = account
@@ -66,8 +56,7 @@ class Session:
         self.seated: dict[str, Selection] = dict.fromkeys(SEATED, frozenset())
         self.feeds: dict[str, Signals] = {}
         """The subscriptions on channels with a log, by channel."""
-        self.members = Members()
-        """The named consumers it has joined."""
+        self.sharing = Sharing(account, document, in_flight=limits.in_flight, may_join=may_write)
         self.status = False
         self._board = board
         self._limits = limits
@@ -107,34 +96,19 @@ class Session:
 
     def receive(self, frame: str | bytes, now: float, time: int) -> list[Step]:
         """Answer one frame, whatever it is. `now` in seconds for the rate, `time` in microseconds for the reader."""
-        asked = self._read(frame)
-        # Who acknowledges what it holds is never asking for too much.
-        if not self._is_owed(asked) and not self._bucket.allows(now):
-            return self._refuse(ErrorCode.RATE_LIMITED, "too many requests; wait a second")
-        if not isinstance(asked, Request):
-            return self._refuse(*asked)
+        asked = read(frame, self._limits.frame_bytes)
+        if not self.sharing.is_owed(asked) and not self._bucket.allows(now):
+            return self._refuse(Refusal(ErrorCode.RATE_LIMITED, "too many requests; wait a second"))
+        if isinstance(asked, Refusal):
+            return self._refuse(asked)
         method = self._methods.get(asked.method)
         if method is None:
-            return self._refuse(
-                ErrorCode.UNKNOWN_METHOD, f"there is no method {asked.method!r}", asked.req_id, list(self._methods)
-            )
+            reason = f"there is no method {asked.method!r}"
+            return self._refuse(Refusal(ErrorCode.UNKNOWN_METHOD, reason, asked.req_id, tuple(self._methods)))
         try:
             return list(method(asked, time))
-        except Invalid as error:
-            return self._refuse(ErrorCode.INVALID, f"params.{error}", asked.req_id)
-
-    def _read(self, frame: str | bytes) -> Request | _Refusal:
-        """The request, or why it is none."""
-        if isinstance(frame, bytes):
-            return ErrorCode.NOT_TEXT, "send text frames", None
-        if len(frame) > self._limits.frame_bytes or len(frame.encode("utf-8", "replace")) > self._limits.frame_bytes:
-            return ErrorCode.TOO_LARGE, f"a frame has at most {self._limits.frame_bytes} bytes", None
-        try:
-            return _DECODER.decode(frame)
-        except msgspec.ValidationError as error:
-            return ErrorCode.INVALID, str(error), _id_of(frame)
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            return ErrorCode.BAD_JSON, str(error)[:200], None
+        except Invalid as exc:
+            return self._refuse(Refusal(ErrorCode.INVALID, f"params.{exc}", asked.req_id))
 
     def _ping(self, request: Request, time: int) -> Iterator[Step]:
         yield Say(encode(Pong(request.req_id, rfc3339(time))))
@@ -162,7 +136,7 @@ class Session:
         wanted = wishes.wanted(params, frozenset())
         span = wishes.span(params, time)
         if (refusal := self._conflict(params, feed)) is not None:
-            yield from self._refuse(*refusal, request.req_id)
+            yield from self._refuse(refusal._replace(req_id=request.req_id))
             return
         names: set[str] = set()
         yield from self._name(request, names)
@@ -175,9 +149,7 @@ class Session:
             self.seated[channel] |= names
             yield Seat(channel, self.seated[channel], frozenset(names))
         elif params.consumer is not None:
-            wait, most = wishes.microseconds(params.ack_wait), params.max_in_flight or self._limits.in_flight
-            wish = Wish(self.account, params.consumer, channel, wanted, wait, wishes.start(params))
-            yield self.members.add(wish, most, request.req_id)
+            yield self.sharing.join(params.consumer, params, wanted, request.req_id)
         elif feed is not None:
             feed.extend(frozenset(names))
             yield self._open(feed)
@@ -185,20 +157,17 @@ class Session:
             feed = self.feeds[channel] = Signals(wanted, params.after, channel, span=span)
             yield self._open(feed)
 
-    def _conflict(self, params: Params, feed: Signals | None) -> tuple[ErrorCode, str] | None:
+    def _conflict(self, params: Params, feed: Signals | None) -> Refusal | None:
         """Why there cannot be this subscription beside those there are."""
         if params.consumer is not None:
-            if self.members.get(params.consumer) is not None:
-                return ErrorCode.ALREADY_SUBSCRIBED, f"this session has joined the consumer {params.consumer!r}"
-            if self.members.is_full():
-                return ErrorCode.TOO_MANY_CONSUMERS, "leave one first, or open another session"
-        elif feed is not None and (params.after is not None or params.since is not None):
-            return ErrorCode.ALREADY_SUBSCRIBED, "`after` and `from` begin a new subscription of signals or system"
+            return self.sharing.conflict(params.consumer)
+        reason = ""
+        if feed is not None and (params.after is not None or params.since is not None):
+            reason = "`after` and `from` begin a new subscription of signals or system"
         elif feed is not None and wishes.names_a_filter(params):
             asked = wishes.wanted(params, feed.selection)
-            if asked != feed.filter:
-                return ErrorCode.ALREADY_SUBSCRIBED, f"{params.channel} is subscribed with another filter"
-        return None
+            reason = f"{params.channel} is subscribed with another filter" if asked != feed.filter else ""
+        return Refusal(ErrorCode.ALREADY_SUBSCRIBED, reason) if reason else None
 
     def _name(self, request: Request, names: set[str]) -> Iterator[Step]:
         """Answer each asked symbol, and collect those that are on."""
@@ -210,7 +179,7 @@ class Session:
                 yield from self._unknown_symbol(request, text)
             elif len(before | names | {name}) > self._limits.symbols:
                 reason = f"a session has at most {self._limits.symbols} symbols a channel; `*` names all"
-                yield self._error(ErrorCode.TOO_MANY_SYMBOLS, reason, request.req_id, channel, text)
+                yield error(ErrorCode.TOO_MANY_SYMBOLS, reason, request.req_id, channel, text)
             else:
                 names.add(name)
                 yield Say(encode(Subscribed(req_id=request.req_id, channel=channel, symbol=name, ok=True)))
@@ -222,7 +191,7 @@ class Session:
             return
         wishes.check("unsubscribe", request.params)
         if request.params.consumer is not None:
-            yield from self._leave(request, request.params.consumer)
+            yield from self.sharing.leave(request.params.consumer, request)
         elif channel in {"status", "heartbeat"}:
             yield Say(encode(Unsubscribed(req_id=request.req_id, channel=channel, ok=True)))
             self.status = self.status and channel != "status"
@@ -238,7 +207,7 @@ class Session:
             name = self._board.named(text)
             if name is None or name not in before:
                 reason = f"{text[:64]!r} is not subscribed on {channel}"
-                yield self._error(ErrorCode.NOT_SUBSCRIBED, reason, request.req_id, channel, text)
+                yield error(ErrorCode.NOT_SUBSCRIBED, reason, request.req_id, channel, text)
             else:
                 names.add(name)
                 yield Say(encode(Unsubscribed(req_id=request.req_id, channel=channel, symbol=name, ok=True)))
@@ -253,58 +222,12 @@ class Session:
             if not feed.selection:
                 del self.feeds[channel]
 
-    # -- named consumers ----------------------------------------------------------------------------------------------
-
-    def _leave(self, request: Request, name: str) -> Iterator[Step]:
-        channel = request.params.channel
-        if self.members.get(name) is None:
-            yield self._error(ErrorCode.UNKNOWN_CONSUMER, f"{name!r} was not joined here", request.req_id, channel)
-            return
-        self.members.drop(name)
-        yield Leave(name)
-        yield Say(encode(Unsubscribed(req_id=request.req_id, channel=channel, ok=True)))
-
     def _settle(self, request: Request, _: int) -> Iterator[Step]:
-        params = request.params
-        wishes.check(request.method, params)
-        member = self.members.get(params.consumer or "")
-        if member is None or member.joined is None:
-            reason = f"{params.consumer!r} was not joined here"
-            yield from self._refuse(ErrorCode.UNKNOWN_CONSUMER, reason, request.req_id)
-            return
-        step = _settle_step(request, member.joined.lease)
-        if step.lease == member.joined.lease:
-            member.settling(step)
-        yield step
-
-    def _is_owed(self, asked: Request | _Refusal) -> bool:
-        if not isinstance(asked, Request) or asked.method not in {"ack", "nack"}:
-            return False
-        params, member = asked.params, self.members.get(asked.params.consumer or "")
-        if member is None or member.joined is None or (params.seqs is None) == (params.upto is None):
-            return False
-        return params.lease in {None, member.joined.lease} and member.owes(_settle_step(asked, 0))
-
-    def joined(self, name: str, joined: Joined) -> list[Step]:
-        """What `Join` asked for."""
-        member = self.members.get(name)
-        return [] if member is None else [Say(member.begin(joined))]
-
-    def delivered(self, member: Member, joined: Joined, lot: Lot) -> list[Step]:
-        """What was taken for a consumer."""
-        return [Say(frame) for frame in member.deliver(joined, lot, self._document)]
-
-    def settled(self, step: Settle, channel: str, result: Settlement) -> list[Step]:
-        """What `Settle` asked for."""
-        return [Say(settled(step, channel, result))]
-
-    def ended(self, name: str, code: ErrorCode, reason: str, req_id: RequestId) -> list[Step]:
-        """A consumer could not be joined, or is no more."""
-        member = self.members.get(name)
-        if member is None:
-            return []
-        self.members.drop(name)
-        return [self._error(code, f"consumer {name!r}: {reason}", req_id, member.wish.channel)]
+        found = self.sharing.settle(request)
+        if isinstance(found, Refusal):
+            yield from self._refuse(found)
+        else:
+            yield found
 
     # -- the log's answers --------------------------------------------------------------------------------------------
 
@@ -360,61 +283,16 @@ class Session:
 
     def _unknown_channel(self, request: Request) -> list[Step]:
         reason = f"there is no channel {request.params.channel!r}"
-        return self._refuse(ErrorCode.UNKNOWN_CHANNEL, reason, request.req_id, list(CHANNELS))
+        return self._refuse(Refusal(ErrorCode.UNKNOWN_CHANNEL, reason, request.req_id, CHANNELS))
 
     def _unknown_symbol(self, request: Request, text: str) -> Iterator[Step]:
         near = self._board.nearest(text)
         reason = f"there is no market {text[:64]!r}; write BTC-USD, coinbase:BTC-USD or {EVERYTHING}"
-        yield self._error(ErrorCode.UNKNOWN_SYMBOL, reason, request.req_id, request.params.channel, text, near)
+        yield error(ErrorCode.UNKNOWN_SYMBOL, reason, request.req_id, request.params.channel, text, near)
 
-    def _error(
-        self,
-        code: ErrorCode,
-        reason: str,
-        req_id: RequestId = None,
-        channel: str = "",
-        symbol: str = "",
-        near: Sequence[str] = (),
-    ) -> Say:
-        return Say(
-            encode(
-                Error(
-                    req_id=req_id,
-                    channel=channel,
-                    symbol=symbol[:128],
-                    ok=False,
-                    code=code.value,
-                    reason=reason,
-                    did_you_mean=list(near),
-                )
-            )
-        )
-
-    def _refuse(self, code: ErrorCode, reason: str, req_id: RequestId = None, near: Sequence[str] = ()) -> list[Step]:
+    def _refuse(self, refusal: Refusal) -> list[Step]:
         """Refuse a whole frame; too many of these end the session."""
         self._strikes -= 1
         if self._strikes < 0:
             return [Hang(Close.ABUSE)]
-        return [self._error(code, reason, req_id, near=near)]
-
-
-def _id_of(frame: str) -> RequestId:
-    """Which request an invalid frame was, if that much can be read of it."""
-    try:
-        found = _ID_DECODER.decode(frame).req_id
-    except msgspec.DecodeError:
-        return None
-    return found if not isinstance(found, str) or len(found) <= 64 else None
-
-
-def _settle_step(request: Request, lease: int) -> Settle:
-    params = request.params
-    return Settle(
-        method=request.method,
-        name=params.consumer or "",
-        seqs=tuple(dict.fromkeys(params.seqs or ())),
-        upto=params.upto,
-        lease=lease if params.lease is None else params.lease,
-        delay=wishes.microseconds(params.delay),
-        req_id=request.req_id,
-    )
+        return [error(refusal.code, refusal.reason, refusal.req_id, near=refusal.near)]

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import WSMsgType, web
 
 from pricewatch import __version__
+from pricewatch.domain.account import Scope
 from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.auth import Door, Identity
 from pricewatch.gateway.board import Board
@@ -117,6 +118,7 @@ class Sockets:
             strikes=self._settings.strikes,
             document=encode_signal,
             now=now,
+            may_write=identity.may(Scope.WRITE),
         )
         try:
             async with asyncio.TaskGroup() as group:

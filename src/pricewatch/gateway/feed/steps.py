@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pricewatch.gateway.board import Selection
-from pricewatch.gateway.feed.codes import Close
+from pricewatch.gateway.feed.codes import Close, ErrorCode
 from pricewatch.gateway.feed.membership import Join, Leave, Settle
 from pricewatch.gateway.feed.subscription import Span
+from pricewatch.wire.feed import Error, RequestId, encode
 
 
 class Say(NamedTuple):
@@ -56,6 +58,30 @@ class Hang(NamedTuple):
     """Close with this code; nothing more is sent."""
 
     code: Close
+
+
+def error(
+    code: ErrorCode,
+    reason: str,
+    req_id: RequestId = None,
+    channel: str = "",
+    symbol: str = "",
+    near: Sequence[str] = (),
+) -> Say:
+    """Refuse a request, or one item of it."""
+    return Say(
+        encode(
+            Error(
+                req_id=req_id,
+                channel=channel,
+                symbol=symbol[:128],
+                ok=False,
+                code=code.value,
+                reason=reason,
+                did_you_mean=list(near),
+            )
+        )
+    )
 
 
 Act = Open | More | Prices | Seat | Status | Hang | Join | Settle | Leave

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import reply
-from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, no_content
+from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, limit, no_content
 from pricewatch.gateway.rest.endpoint import document as body_of
 from pricewatch.ports.consumers import Consumers, Start
 from pricewatch.wire.consumer import ConsumerDocument, document
@@ -35,7 +36,7 @@ class NamedConsumers:
     def endpoints(self) -> list[Endpoint]:
         """List, reset, delete."""
         return [
-            Endpoint("GET", "/consumers", self.listing, docs=Docs(ConsumerPage, query=())),
+            Endpoint("GET", "/consumers", self.listing, docs=Docs(ConsumerPage, query=("cursor", "limit"))),
             Endpoint(
                 "POST",
                 "/consumers/{name}/reset",
@@ -46,10 +47,14 @@ class NamedConsumers:
             Endpoint("DELETE", "/consumers/{name}", self.delete, Access.WRITE, Docs(status=204, query=())),
         ]
 
-    async def listing(self, _: web.Request, who: Identity) -> web.Response:
-        """All of them, by name."""
+    async def listing(self, request: web.Request, who: Identity) -> web.Response:
+        """By name, a page at a time; one that was made or deleted meanwhile shifts no page."""
+        place, wanted = cursor.read(request, "consumers", str), limit(request)
         states = await self._consumers.listing(who.account.id)
-        return reply(ConsumerPage([document(state) for state in states]))
+        left = [state for state in states if place is None or state.consumer.name > place[0]]
+        page = left[:wanted]
+        follow = cursor.write("consumers", page[-1].consumer.name) if len(left) > wanted else None
+        return reply(ConsumerPage([document(state) for state in page], follow))
 
     async def reset(self, request: web.Request, who: Identity) -> web.Response:
         """Begin again at `start`; what was in flight is forgotten."""

@@ -13,7 +13,7 @@ from pricewatch.ingest.transport.options import Options
 from pricewatch.ingest.transport.refusal import refusal, shown
 from pricewatch.ports.connection import Connection
 
-_DATA = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
+_TEXT, _BINARY = aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY
 
 
 class AiohttpConnector:
@@ -58,7 +58,8 @@ class _Connection:
 
     async def receive(self) -> bytes | str:
         message = await self._socket.receive()
-        if message.type in _DATA:
+        kind = message.type
+        if kind is _TEXT or kind is _BINARY:  # not a set: the hash of such an enum is a call of its own
             return message.data  # type: ignore[no-any-return]  # bytes: text is not decoded
         raise Unavailable(f"closed: {self._socket.close_code} {self._socket.exception() or ''}".strip())
 

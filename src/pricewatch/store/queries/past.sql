@@ -19,18 +19,30 @@ WITH fresh AS MATERIALIZED (
 SELECT DISTINCT bucket FROM fresh WHERE instrument_id = $1 AND bucket >= $3 AND bucket < $4 ORDER BY 1;
 
 -- name: minutes
-SELECT bucket, low, high FROM candle_1m
-WHERE instrument_id = $1 AND bucket >= $2 AND bucket < $3 ORDER BY bucket;
+SELECT
+    array_agg(date_part('epoch', bucket)::bigint ORDER BY bucket) AS starts,
+    array_agg(low ORDER BY bucket) AS lows,
+    array_agg(high ORDER BY bucket) AS highs
+FROM candle_1m WHERE instrument_id = $1 AND bucket >= $2 AND bucket < $3;
 
 -- name: recount
-SELECT date_bin('1 minute', ts, 'epoch') AS bucket, min(price) AS low, max(price) AS high FROM trade
-WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (flags & 1) = 0
-GROUP BY 1;
+WITH counted AS (
+    SELECT date_bin('1 minute', ts, 'epoch') AS bucket, min(price) AS low, max(price) AS high FROM trade
+    WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (flags & 1) = 0
+    GROUP BY 1
+)
+SELECT
+    array_agg(date_part('epoch', bucket)::bigint) AS starts, array_agg(low) AS lows, array_agg(high) AS highs
+FROM counted;
 
 -- name: trades
-SELECT ts, seen, instrument_id, price, size, side, trade_id, recv_ts, flags, ref FROM trade
+-- Times as plain numbers, which cost the reader less; a float of seconds has every microsecond of this century and the next.
+SELECT
+    (date_part('epoch', ts) * 1e6)::bigint AS ts, seen, price, size, side, trade_id,
+    (date_part('epoch', recv_ts) * 1e6)::bigint AS recv_ts, flags, ref
+FROM trade
 WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND (ts, trade_id) > ($2, $4)
-ORDER BY ts, trade_id LIMIT $5;
+ORDER BY trade.ts, trade_id LIMIT $5;
 
 -- name: quotes
 SELECT ts, seen, instrument_id, bid, bid_size, ask, ask_size, recv_ts FROM quote
