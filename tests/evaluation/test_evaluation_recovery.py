@@ -418,7 +418,7 @@ class TestPause:
             await self._pause(world, evaluation)
             for price in (90, 110) * 20:
                 evaluation.offer(world.trade(price))
-            evaluation._spool()
+            evaluation._spooling.now()
             waiting = evaluation.status()["uncommitted"]
             await asyncio.sleep(0.02)
             assert evaluation.status()["uncommitted"] == waiting

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,8 +17,10 @@ from pricewatch.engine.evaluate import Engine
 from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.intake import Intake
 from pricewatch.evaluation.recovery import restore
+from pricewatch.evaluation.saving import save_models
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
+from pricewatch.evaluation.spooling import Spooling
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
@@ -76,7 +77,7 @@ class Evaluation:
         self._markets: dict[int, Market] = {}
         self._seen = 0
         self._evaluated = 0
-        self._spool_due = False
+        self._spooling = Spooling(writer, settings.spool_interval)
         self._wake = asyncio.Event()
         self._rules_wake = asyncio.Event()
         self._committer: Committer | None = None
@@ -85,7 +86,6 @@ class Evaluation:
         self._tail: deque[tuple[int, Trade]] | None = None
         self._later: deque[tuple[Activation, Forecast]] = deque()
         self._sight = Sight(self._engine)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.trades = 0
         self.quotes = 0
         self.pauses = 0
@@ -97,7 +97,6 @@ class Evaluation:
 
         Raises `Unavailable` when storage goes away meanwhile: then it may be called again from the beginning.
         """
-        self._loop = asyncio.get_running_loop()
         self._engine = self._make_engine()
         self._markets.clear()
         self._sight = Sight(self._engine)
@@ -197,7 +196,7 @@ class Evaluation:
         if isinstance(tick, Trade):
             self.trades += 1
             self._writer.trade(tick, seen)
-            if not self._spool_due:
+            if not self._spooling.due:
                 self._spool_soon()
             if self._tail is not None:
                 self._tail.append((seen, tick))
@@ -256,19 +255,9 @@ class Evaluation:
                 self._drifts.drifted(drift)
 
     def _spool_soon(self) -> None:
-        if self._loop is None:
+        if self._committer is None:
             raise RuntimeError("recover() comes before offer()")
-        self._spool_due = True
-        self._loop.call_later(self._settings.spool_interval, self._spool_now)
-
-    def _spool_now(self) -> None:
-        self._spool_due = False
-        self._spool()
-
-    def _spool(self) -> None:
-        """A full disk is told by the writer's own status; the cursor then stands, for a commit spools first."""
-        with contextlib.suppress(Unavailable):
-            self._writer.spool()
+        self._spooling.soon()
 
     # -- commands, each with a place in the order -------------------------------------------------------------------
 
@@ -295,9 +284,10 @@ class Evaluation:
                 group.create_task(self._commit_loop(), name="evaluation.commit")
                 group.create_task(self._timer_loop(), name="evaluation.timers")
                 group.create_task(self._rules_loop(), name="evaluation.rules")
-                group.create_task(self._model_loop(), name="evaluation.models")
+                saving = save_models(self._engine, self._owned, self._markets.keys, self._settings.snapshot_interval)
+                group.create_task(saving, name="evaluation.models")
         finally:
-            self._spool()
+            self._spooling.now()
             if not self._owned.idle or self._owned.cursor < self._evaluated:
                 await self._owned.commit(self._evaluated, self._clock.now)
 
@@ -388,22 +378,6 @@ class Evaluation:
         if not self._owned.idle:
             self._wake.set()
         await self._intake.look_at_lists()
-
-    async def _model_loop(self) -> None:
-        """A few markets at a time, so that saving never holds the loop."""
-        at = 0
-        while True:
-            markets = list(self._markets)
-            share = max(1, -(-len(markets) // 50))
-            await asyncio.sleep(self._settings.snapshot_interval / max(1, -(-len(markets) // share)))
-            chosen = markets[at : at + share]
-            at = at + share if at + share < len(markets) else 0
-            for market in chosen:
-                self._owned.keep(self._engine.snapshot(market))
-            try:
-                await self._owned.save_models()
-            except Unavailable as error:
-                log.debug("models.unsaved", error=str(error))
 
     # -- what it tells ----------------------------------------------------------------------------------------------
 
