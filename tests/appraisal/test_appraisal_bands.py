@@ -44,6 +44,7 @@ def test_bands_of_a_random_walk_are_honest() -> None:
     assert 0.9 < first.least <= first.coverage <= first.most < 1.0
     assert 0.0 < first.width < 0.02
     assert 0.8 < first.score < 1.1
+    assert min(first.halves) < first.score < max(first.halves)
     assert len(curve.places) == len(curve.coverage) > 100
 
 
@@ -59,7 +60,9 @@ def test_a_short_series_has_no_rolling_coverage_and_no_far_horizons() -> None:
     assert all(one.least is None for one in outcomes)
     assert curve.places == []
     shorter = Series("shorter", HOUR, series_of("x", candles(220, step=HOUR)).bars[:105])
-    assert {one.horizon for one in bands.measure(shorter)[0]} == {1}
+    few = bands.measure(shorter)[0]
+    assert {one.horizon for one in few} == {1}
+    assert bands.measure(Series("least", HOUR, shorter.bars[:102]))[0][0].halves[1] == 1.0
 
 
 def test_horizons_fit_the_bars() -> None:
@@ -101,6 +104,7 @@ def test_the_command_prints_a_table_a_page_and_json(tmp_path: Path, capsys: pyte
     printed = capsys.readouterr().out
     assert "deep/two" in printed
     assert "coverage" in printed
+    assert "folder" in printed
     html = page.read_text()
     assert html.startswith("<!doctype html>")
     assert "data:image/png;base64," in html
@@ -109,7 +113,21 @@ def test_the_command_prints_a_table_a_page_and_json(tmp_path: Path, capsys: pyte
     told = json.loads(capsys.readouterr().out)
     assert told["series"] == 1
     assert told["bars"] == 700
+    assert [one["level"] for one in told["together"]] == [0.8, 0.95, 0.99]
+    assert told["together"][0]["score"] == pytest.approx(told["outcomes"][0]["score"])
     assert {"coverage", "honest", "score", "horizon"} <= told["outcomes"][0].keys()
+
+
+def test_series_of_a_folder_are_weighed_by_their_bands() -> None:
+    outcome = bands.measure(series_of("walk", candles(1_000)))[0][0]
+    one, other = (
+        outcome._replace(series=name, bands=count, score=score)
+        for name, count, score in (("a/one", 300, 0.8), ("a/two", 100, 1.2))
+    )
+    further, alone = one._replace(horizon=5), one._replace(series="three", score=1.0)
+    found = bands.Appraisal(3, 400, [one, other, further, alone], []).together
+    assert [(each.folder, each.series, each.bands) for each in found] == [("", 1, 300), ("a", 2, 400)]
+    assert [each.score for each in found] == pytest.approx([1.0, 0.9])
 
 
 def test_a_page_without_curves_is_a_page(tmp_path: Path) -> None:
@@ -138,4 +156,5 @@ def test_bands_on_real_history_are_honest_and_worth_it(shared: Path) -> None:
             assert one.most is not None
             assert 0.92 <= one.least <= one.most <= 0.98
     bitcoin = outcomes["binance-btcusdt-1h-2020-11-2021-05", 1, 0.95]
-    assert bitcoin.score <= 1.0
+    assert bitcoin.score <= 0.98
+    assert outcomes["spy-1d-1998-2021", 1, 0.95].score <= 0.96

@@ -4,6 +4,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Hashable, Iterator
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -101,6 +102,7 @@ def test_every_score_has_a_prior() -> None:
     [
         ("move", lambda bar: bar._replace(high=bar.close * 1.1, close=bar.close * 1.1)),
         ("range", lambda bar: bar._replace(high=bar.high * 1.1)),
+        ("wick", lambda bar: bar._replace(low=bar.low / 1.1)),
         ("volume", lambda bar: bar._replace(volume=bar.volume + 5_000.0)),
     ],
 )
@@ -120,9 +122,33 @@ def test_lasting_things_are_found_by_the_longer_scores() -> None:
         bar._replace(**{key: getattr(bar, key) * 1.003**number for key in ("high", "low", "close")})
         for number, bar in enumerate(bars[-30:])
     ]
-    assert max(one.parts["move30"] for one in judged(bars[:-30] + drift)[-30:]) > 2.5
-    loud = [bar._replace(volume=bar.volume * 4) for bar in bars[-12:]]
-    assert judged(bars[:-12] + loud)[-1].parts["volume12"] > judged(bars)[-1].parts["volume12"] + 0.5
+    assert max(one.parts["trend"] for one in judged(bars[:-30] + drift)[-30:]) > 2.5
+    loud = [bar._replace(volume=bar.volume * 4) for bar in bars[-8:]]
+    assert judged(bars[:-8] + loud)[-1].parts["volumes"] > judged(bars)[-1].parts["volumes"] + 0.5
+    wild = [*bars[:-20], *made(20, sigma=4e-3, start=bars[-20].at, price=bars[-21].close)]
+    assert max(one.parts["ranges"] for one in judged(wild)[-20:]) > 3.0
+
+
+def test_one_bar_is_nothing_lasting() -> None:
+    bars = list(made(1_000))
+    usual = judged(bars)[-1].parts
+    one = judged([*bars[:-1], bars[-1]._replace(high=bars[-1].high * 1.5, volume=bars[-1].volume * 500)])[-1].parts
+    assert one["range"] > 3.0
+    assert one["volume"] > 3.0
+    assert one["ranges"] - usual["ranges"] < 2.0
+    assert one["volumes"] - usual["volumes"] < 2.0
+
+
+def test_a_history_without_wicks_is_not_alarmed_by_the_first_small_one() -> None:
+    flat = [
+        bar._replace(high=max(bar.close, last.close), low=min(bar.close, last.close))
+        for last, bar in pairwise(made(1_001))
+    ]
+    usual = judged(flat)[-1]
+    small = judged([*flat[:-1], flat[-1]._replace(high=flat[-1].high * 1.0001)])[-1]
+    large = judged([*flat[:-1], flat[-1]._replace(high=flat[-1].high * 1.05)])[-1]
+    assert small.parts["wick"] == usual.parts["wick"] <= 2.0
+    assert large.parts["wick"] > 4.0
 
 
 def test_it_is_silent_at_first() -> None:
@@ -166,7 +192,9 @@ def test_foreign_states_are_refused() -> None:
     with pytest.raises(ValueError, match="state of scores"):
         Scores().load([1.0])
     with pytest.raises(ValueError, match="state of scores"):
-        Scores().load([1.0, 1.0, 1.0, 2.0])
+        Scores().load([1.0, 1.0, 1.0, 2.0, 0.0])
+    with pytest.raises(ValueError, match="state of scores"):
+        Scores().load([1.0, 1.0, 99.0, 0.0, 0.0, *[0.0] * 99])
     with pytest.raises(ValueError, match="alarm rate"):
         AlarmRate().load([1.0])
 

@@ -3,11 +3,21 @@ from __future__ import annotations
 import math
 import random
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pricewatch.models.bands.conformal import FEWEST, FIRST, LAST, LEVELS, PARTS, WINDOW, HorizonBand
+from pricewatch.models.bands.conformal import (
+    BEYOND,
+    LAST,
+    LEVELS,
+    PARTS,
+    SEEDS,
+    WINDOW,
+    HorizonBand,
+)
+from pricewatch.models.bands.reach import MEAN
 
 
 def walk(count: int, seed: int, *, tail: float = 3.0) -> list[tuple[float, float]]:
@@ -40,18 +50,44 @@ def test_coverage_is_what_is_said(horizon: int) -> None:
 
 def test_a_new_market_has_wide_bands_and_no_coverage() -> None:
     band = HorizonBand(4)
-    assert band.halves(0.5) == pytest.approx(list(FIRST))
+    # Quantiles of Student's distribution with four degrees of freedom, times two for the root of four bars.
+    low, middle, high = band.halves(0.5)
+    assert [low, middle] == pytest.approx([1.533 * MEAN, 2.776 * MEAN], rel=0.05)
+    assert 1.0 < high / (4.604 * MEAN) < 1.3  # the largest of so many, and a little beyond
     assert band.coverage(0) is None
     assert band.due(1) is None
     assert band.counted == 0
 
 
 def test_wider_levels_are_never_narrower_and_the_beyond_is_finite() -> None:
-    band = HorizonBand(1)
-    for number in range(FEWEST + 400):
+    band, high = HorizonBand(1), 0.0
+    for number in range(420):
         band.step(float(number % 2) * (10.0 if number > 300 else 1e-3), 1e-3)  # suddenly every bar misses
         low, middle, high = band.halves(1e-3)
         assert 0.0 <= low <= middle <= high < math.inf
+    assert high == pytest.approx(1e-3 * 50.0 * BEYOND)
+
+
+def test_what_is_assumed_of_a_new_market_is_forgotten() -> None:
+    band = HorizonBand(1)
+    assert math.gcd(SEEDS, 37) == 1
+    assert sorted(band._moves) == list(band._order)
+    for number in range(WINDOW):
+        band.step(1e-3 * (number % 2), 1e-3)
+    assert len(band._moves) == len(band._order) == WINDOW
+    assert min(band._moves[1:]) == pytest.approx(1.0)
+
+
+def test_a_lasting_excess_of_misses_widens_the_band_at_once() -> None:
+    calm, told = HorizonBand(1), HorizonBand(1)
+    for band in (calm, told):
+        for log, sigma in walk(600, 3):
+            band.step(log, sigma)
+    told._excess[1] += 0.05  # one in ten missed of late, where one in twenty should be
+    assert told.halves(1.0)[1] > 1.1 * calm.halves(1.0)[1]
+    assert told.halves(1.0)[0] == calm.halves(1.0)[0]
+    told._excess[1] = -0.05
+    assert told.halves(1.0)[1] < calm.halves(1.0)[1]
 
 
 def test_a_level_asked_too_seldom_shrinks_to_nothing() -> None:
@@ -103,6 +139,9 @@ def test_foreign_states_are_refused() -> None:
     good = band.dump()
     with pytest.raises(ValueError, match="band's state"):
         HorizonBand(1).load(good.replace(good[:1], b"\x93", 1)[:1] + b"\x91\xcb" + b"\0" * 8 + b"\xc4\0\xc4\0")
+    numbers, outcomes, moves = msgspec.msgpack.decode(good)
+    with pytest.raises(ValueError, match="band's state"):  # fewer moves than every band has from the first
+        HorizonBand(1).load(msgspec.msgpack.encode([numbers, outcomes, moves[:8]]))
     spoilt = HorizonBand(1)
     spoilt._alphas[0] = math.nan
     with pytest.raises(ValueError, match="finite"):

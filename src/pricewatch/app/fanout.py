@@ -15,15 +15,17 @@ class Tapes:
 
     def __init__(self, *readers: PriceTape) -> None:
         self._readers = list(readers)
+        self._trade = [reader.trade for reader in readers]
 
     def add(self, reader: PriceTape) -> None:
         """One more, after the others."""
         self._readers.append(reader)
+        self._trade.append(reader.trade)
 
     def trade(self, trade: Trade, seen: int) -> None:
         """Show a trade to each."""
-        for reader in self._readers:
-            reader.trade(trade, seen)
+        for show in self._trade:
+            show(trade, seen)
 
     def quote(self, quote: Quote, seen: int) -> None:
         """Show a quote to each."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pricewatch.appraisal.series import Series, horizons_of
 from pricewatch.models.bands.conformal import LEVELS, PARTS, HorizonBand
+from pricewatch.models.bands.reach import Reach
 from pricewatch.models.features import FeatureStream
 
 WARM = 100
@@ -46,6 +47,8 @@ class Outcome(NamedTuple):
     """Mean width, as a share of the price."""
     score: float
     """Interval score beside the random walk's: below 1 is better."""
+    halves: tuple[float, float]
+    """The same of the first and of the second half of the series."""
     plain: float
     """The random walk's coverage."""
 
@@ -63,6 +66,18 @@ class Curve(NamedTuple):
     coverage: list[float]
 
 
+class Together(NamedTuple):
+    """The one-bar bands of all series in one folder."""
+
+    folder: str
+    """Empty where files were given."""
+    level: float
+    series: int
+    bands: int
+    score: float
+    """Mean of the series' interval scores, each weighed by its bands."""
+
+
 class Appraisal(NamedTuple):
     """What came of it."""
 
@@ -70,6 +85,20 @@ class Appraisal(NamedTuple):
     bars: int
     outcomes: list[Outcome]
     curves: list[Curve]
+
+    @property
+    def together(self) -> list[Together]:
+        """Every folder and level, by name."""
+        groups: dict[tuple[str, float], list[Outcome]] = {}
+        for one in self.outcomes:
+            if one.horizon == 1:
+                groups.setdefault((one.series.rpartition("/")[0], one.level), []).append(one)
+        found = []
+        for (folder, level), some in sorted(groups.items()):
+            bands = sum(one.bands for one in some)
+            score = sum(one.score * one.bands for one in some) / bands
+            found.append(Together(folder, level, len(some), bands, score))
+        return found
 
 
 class _Issued(NamedTuple):
@@ -84,22 +113,22 @@ def measure(series: Series) -> tuple[list[Outcome], Curve]:
     horizons = horizons_of(series.step)
     bands = [HorizonBand(horizon) for horizon in horizons]
     issued: list[list[_Issued]] = [[] for _ in bands]
-    stream, logs = FeatureStream(), list[float]()
+    stream, reach, logs = FeatureStream(), Reach(), list[float]()
     variance = 0.0
     for place, bar in enumerate(series.bars):
         row = stream.look(bar)
         stream.learn(row)
+        expected = reach.step(row, stream)
         logs.append(row.log)
         square = row.move * row.move
         variance = square if place == 1 else MEMORY * variance + (1.0 - MEMORY) * square
         if not stream.settled:
             continue
-        sigma, _ = stream.expected
         for number, band in enumerate(bands):
-            band.step(row.log, sigma)
+            band.step(row.log, expected)
             if place >= WARM and place % band.stride == 0:
                 plain = math.sqrt(variance * band.horizon)
-                issued[number].append(_Issued(place, band.halves(sigma), plain))
+                issued[number].append(_Issued(place, band.halves(expected), plain))
     outcomes = [
         _outcome(series, logs, horizon, level, [one for one in found if one.place + horizon < len(logs)])
         for horizon, found in zip(horizons, issued, strict=True)
@@ -119,6 +148,7 @@ def _outcome(
     plain = [NORMAL[place] * one.plain for one in issued]
     hits = [move <= half for move, half in zip(moves, halves, strict=True)]
     rolling = _rolling(hits)
+    middle = (len(hits) + 1) // 2
     apart = len(hits) / min(horizon, PARTS)  # bands that overlap hit or miss together
     return Outcome(
         series=series.name,
@@ -131,9 +161,18 @@ def _outcome(
         least=min(rolling, default=None),
         most=max(rolling, default=None),
         width=2.0 * fmean(halves),
-        score=_interval(moves, halves, level) / max(_interval(moves, plain, level), 1e-15),
+        score=_beside(moves, halves, plain, level),
+        halves=(
+            _beside(moves[:middle], halves[:middle], plain[:middle], level),
+            _beside(moves[middle:], halves[middle:], plain[middle:], level),
+        ),
         plain=fmean(move <= half for move, half in zip(moves, plain, strict=True)),
     )
+
+
+def _beside(moves: Sequence[float], halves: Sequence[float], plain: Sequence[float], level: float) -> float:
+    """Our interval score by the walk's; 1 where there is nothing to compare."""
+    return _interval(moves, halves, level) / max(_interval(moves, plain, level), 1e-15) if moves else 1.0
 
 
 def _interval(moves: Sequence[float], halves: Sequence[float], level: float) -> float:

@@ -46,7 +46,7 @@ def bands_table(found: bands.Appraisal) -> Table:
     """A row for each series, horizon and level."""
     columns = (
         "series", "bar", "ahead", "level", "bands", "coverage", "allowed", "honest", "worst 500", "best 500",
-        "width", "score", "walk covers",
+        "width", "score", "halves", "walk covers",
     )  # fmt: skip
     return columns, [
         (
@@ -62,9 +62,18 @@ def bands_table(found: bands.Appraisal) -> Table:
             "" if one.most is None else f"{one.most:.1%}",
             f"{one.width:.3%}",
             f"{one.score:.3f}",
+            " ".join(f"{half:.3f}" for half in one.halves),
             f"{one.plain:.2%}",
         )
         for one in found.outcomes
+    ]
+
+
+def together_table(found: bands.Appraisal) -> Table:
+    """A row for each folder of series and level, one bar ahead."""
+    columns = ("folder", "level", "series", "bands", "score")
+    return columns, [
+        (one.folder or "-", f"{one.level:.0%}", one.series, one.bands, f"{one.score:.3f}") for one in found.together
     ]
 
 
@@ -82,7 +91,8 @@ def bands_page(found: bands.Appraisal) -> str:
         axes.set_ylabel("coverage of the last 500 bands")
         axes.legend(frameon=False, fontsize="x-small", ncols=2)
 
-    sections = []
+    note = "One bar ahead: the series' scores, each weighed by its bands."
+    sections = [Section("Folders", note, *together_table(found))]
     if curves:
         note = "One bar ahead, 95 %. The shaded strip is 92 to 98 %."
         sections.append(Section("Coverage along the way", note, plot=plot(draw, height=5.0)))

@@ -88,7 +88,7 @@ def bands(
 ) -> int:
     """Measure bands on candle files or folders of them: whether they cover what they say, and what they are worth."""
     from pricewatch.appraisal import bands as work
-    from pricewatch.appraisal.pages import bands_page, bands_table
+    from pricewatch.appraisal.pages import bands_page, bands_table, together_table
 
     series = _histories(files, columns)
     with _progress("bands") as show:
@@ -96,9 +96,11 @@ def bands(
     _write(report, lambda: bands_page(found))
     if json:
         outcomes = [{**one._asdict(), "honest": one.is_honest} for one in found.outcomes]
-        emit({"series": found.series, "bars": found.bars, "outcomes": outcomes})
+        together = [one._asdict() for one in found.together]
+        emit({"series": found.series, "bars": found.bars, "outcomes": outcomes, "together": together})
     else:
         emit_table(*bands_table(found))
+        emit_table(*together_table(found))
     return ExitCode.OK
 
 

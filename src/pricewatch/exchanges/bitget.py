@@ -8,7 +8,6 @@ https://www.bitget.com/api-doc/spot/market/Get-Candle-Data (one-minute candles o
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from typing import Literal
 from urllib.parse import quote
 
@@ -48,6 +47,7 @@ _LATER = frozenset({"429", "40010", "40015", "40725", "40910", "45001"})
 """Timeouts, system errors and too many requests."""
 _MARK = b'"channel":"trade"'
 """In every frame of trades."""
+_TICKERS = b'"channel":"ticker"'
 
 
 class _Row(msgspec.Struct, gc=False, rename="camel"):
@@ -163,19 +163,18 @@ class Bitget(Exchange):
         """One typed pass for what looks like trades or a ticker; a second look for anything else."""
         if isinstance(frame, str):
             frame = frame.encode(errors="surrogatepass")
-        message: _Trades | _Tickers | None = None
-        with suppress(*UNUSABLE):
-            if frame.find(b'"channel":"trade"', 0, 80) > 0:
-                message = _decode_trades(frame)
-            elif frame.find(b'"channel":"ticker"', 0, 80) > 0:
-                message = _decode_tickers(frame)
-        if isinstance(message, _Trades):
-            self._trades(message.arg.inst_id, message.action, message.data, received, out)
-        elif message is not None:
-            self._tickers(message.arg.inst_id, message.data, received, out)
-        elif frame == b"pong":
-            out.append(HEARTBEAT)
-        else:
+        try:
+            if frame.find(_MARK, 0, 80) > 0:
+                trades = _decode_trades(frame)
+                self._trades(trades.arg.inst_id, trades.action, trades.data, received, out)
+            elif frame.find(_TICKERS, 0, 80) > 0:
+                tickers = _decode_tickers(frame)
+                self._tickers(tickers.arg.inst_id, tickers.data, received, out)
+            elif frame == b"pong":
+                out.append(HEARTBEAT)
+            else:
+                self._other(frame, received, out)
+        except UNUSABLE:
             self._other(frame, received, out)
 
     def _trades(
@@ -185,7 +184,7 @@ class Bitget(Exchange):
         if market is None:
             raise BadTrade("unknown market", native[:40], count=max(1, len(rows) + lost))
         flags = int(Flag.HISTORY) if action == "snapshot" else 0
-        out.extend(_trade(market, row, received, flags) for row in _oldest_first(rows))
+        out += [_trade(market, row, received, flags) for row in (_oldest_first(rows) if len(rows) > 1 else rows)]
         if lost:
             raise BadTrade("malformed", f"{lost} rows", count=lost)
 
@@ -193,9 +192,7 @@ class Bitget(Exchange):
         market = self.markets.get(native)
         if market is None:
             raise BadData("unknown market", native[:40])
-        out.extend(
-            best(market, row.ts * 1000, row.bid_pr, row.bid_sz, row.ask_pr, row.ask_sz, received) for row in rows
-        )
+        out += [best(market, row.ts * 1000, row.bid_pr, row.bid_sz, row.ask_pr, row.ask_sz, received) for row in rows]
 
     def _other(self, frame: bytes, received: int, out: list[Output]) -> None:
         try:

@@ -8,7 +8,6 @@ https://bybit-exchange.github.io/docs/v5/market/recent-trade (the newest 60 trad
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from itertools import count
 from typing import Generic, Literal
 
@@ -43,7 +42,7 @@ from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Ident, Kline, Millis, RowT, identity, minutes, salvaged
 from pricewatch.exchanges.symbols import split
 
-_SIDES = {"Buy": int(Side.BUY), "Sell": int(Side.SELL)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
 _TRADES = b'{"topic":"publicTrade.'
 _BOOK = b'{"topic":"orderbook.1.'
 _RECENT = 60
@@ -190,12 +189,13 @@ class Bybit(Exchange):
         """One typed pass for what begins as their frames do; a second look for anything else."""
         if isinstance(frame, str):
             frame = frame.encode(errors="surrogatepass")
-        message: _Trades | None = None
         if frame.startswith(_TRADES):
-            with suppress(*UNUSABLE):
-                message = _decode_trades(frame)
-        if message is not None:
-            self._trades(message.data, received, out)
+            try:
+                rows = _decode_trades(frame).data
+            except UNUSABLE:
+                self._other(frame, received, out)
+            else:
+                self._trades(rows, received, out)
         elif frame.startswith(_BOOK):
             self._top(frame, received, out)
         else:
@@ -208,7 +208,9 @@ class Bybit(Exchange):
             if market is None:
                 strange += 1
                 continue
-            out.append(_trade(market, row.T, row.p, row.v, row.S, row.i, received))
+            key, ref = identity(row.i)
+            side = _BUY if row.S == "Buy" else _SELL
+            out.append(Trade(market.id, row.T * 1000, row.p, row.v, side, key, received, 0, ref))
         if lost or strange:
             raise BadTrade("malformed" if lost else "unknown market", f"{lost + strange} rows", count=lost + strange)
 
@@ -317,7 +319,7 @@ def _request(op: str, subscriptions: Sequence[Subscription], number: str) -> Sen
 
 def _trade(market: Market, at: int, price: float, size: float, side: str, ident: str, received: int) -> Trade:
     key, ref = identity(ident)
-    return Trade(market.id, at * 1000, price, size, _SIDES[side], key, received, 0, ref)
+    return Trade(market.id, at * 1000, price, size, _BUY if side == "Buy" else _SELL, key, received, 0, ref)
 
 
 def _unwrap(body: bytes) -> msgspec.Raw:

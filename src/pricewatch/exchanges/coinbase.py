@@ -43,8 +43,12 @@ from pricewatch.exchanges.listing import Listed, instruments
 
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _Side = Literal["buy", "sell"]
-_TAKER = {"buy": int(Side.SELL), "sell": int(Side.BUY)}
+_BUY, _SELL = int(Side.BUY), int(Side.SELL)
+_TAKER = {"buy": _SELL, "sell": _BUY}
 """A match and the REST history name the maker's side; the taker's is the other."""
+_PLACE, _OF_MATCHES, _OF_TICKERS = len('{"type":"'), ord("m"), ord("t")
+_ELSEWHERE = (*UNUSABLE, LookupError)
+"""What reading a frame as the wrong kind raises, or as a market's that is not ours."""
 _PAGE = 1000
 _CANDLES = 300
 _TRADES = frozenset({"match", "last_match"})
@@ -126,6 +130,8 @@ class _Product(msgspec.Struct, gc=False, rename={"base": "base_currency", "quote
 
 
 _Message = _Match | _LastMatch | _Ticker | _Heartbeat | _Subscriptions | _Error
+_decode_match = msgspec.json.Decoder(_Match, strict=False).decode
+_decode_ticker = msgspec.json.Decoder(_Ticker, strict=False).decode
 _decode = msgspec.json.Decoder(_Message, strict=False).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 _decode_history = msgspec.json.Decoder(list[_Past], strict=False).decode
@@ -173,7 +179,22 @@ class Coinbase(Exchange):
         return _requests("unsubscribe", gone, 50)
 
     def receive(self, frame: bytes | str, received: int, out: list[Output]) -> None:
-        """One typed pass; a second one only for frames that are not ours or broken."""
+        """One typed pass, for matches and tickers guessed by their first letter; a second look for anything else."""
+        try:
+            letter = frame[_PLACE]
+            if letter == _OF_MATCHES:
+                row = _decode_match(frame)
+                number, side = self.markets[row.product_id].id, _SELL if row.side == "buy" else _BUY
+                out.append(Trade(number, from_datetime(row.time), row.price, row.size, side, row.trade_id, received))
+            elif letter == _OF_TICKERS:
+                self._ticker(_decode_ticker(frame), received, out)
+            else:
+                self._message(frame, received, out)
+        except _ELSEWHERE:
+            self._message(frame, received, out)
+
+    def _message(self, frame: bytes | str, received: int, out: list[Output]) -> None:
+        """Any frame of ours; a further pass for those that are not, or broken."""
         try:
             message: _Message = _decode(frame)
         except UNUSABLE as error:
@@ -199,8 +220,8 @@ class Coinbase(Exchange):
         if market is None:
             raise BadTrade("unknown market", row.product_id[:40])
         flags = int(Flag.HISTORY) if type(row) is _LastMatch else 0
-        at = from_datetime(row.time)
-        out.append(Trade(market.id, at, row.price, row.size, _TAKER[row.side], row.trade_id, received, flags))
+        at, side = from_datetime(row.time), _SELL if row.side == "buy" else _BUY
+        out.append(Trade(market.id, at, row.price, row.size, side, row.trade_id, received, flags))
 
     def _ticker(self, row: _Ticker, received: int, out: list[Output]) -> None:
         market = self.markets.get(row.product_id)

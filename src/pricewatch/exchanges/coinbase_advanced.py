@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from typing import Annotated, Literal
 
 import msgspec
@@ -48,6 +49,7 @@ from pricewatch.exchanges.rows import Key, decoded, salvaged
 _Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 _TAKER = {"BUY": int(Side.SELL), "SELL": int(Side.BUY)}
 """Trades at the ask are marked SELL: the side is the maker's, as everywhere at Coinbase."""
+_BY_ID = attrgetter("trade_id")
 _PAGE = 1000
 _CANDLES = 299  # of 300
 _PRODUCTS = 50
@@ -158,6 +160,10 @@ class _Product(msgspec.Struct):
     trading_disabled: bool = False
     is_disabled: bool = False
 
+    @property
+    def active(self) -> bool:
+        return self.status in {"", "online"} and not (self.trading_disabled or self.is_disabled)
+
 
 class _Products(msgspec.Struct):
     products: list[_Product]
@@ -208,13 +214,7 @@ class CoinbaseAdvanced(Exchange):
         """A product is active while it is online and neither it nor its trading is disabled."""
         rows = [row for body in bodies for row in decoded(_decode_products, body).products]
         return instruments(
-            Listed(
-                row.product_id,
-                row.base_currency_id,
-                row.quote_currency_id,
-                active=row.status in {"", "online"} and not (row.trading_disabled or row.is_disabled),
-            )
-            for row in rows
+            Listed(row.product_id, row.base_currency_id, row.quote_currency_id, row.active) for row in rows
         )
 
     def subscribe(self, wanted: Collection[Subscription], *, alone: bool = False) -> list[Send]:
@@ -244,7 +244,9 @@ class CoinbaseAdvanced(Exchange):
         self._count(message.sequence_num, out)
         match message:
             case _MarketTrades():
-                strange = sum(self._prints(event.trades, event.type, received, out) for event in message.events)
+                strange = 0
+                for event in message.events:
+                    strange += self._prints(event.trades, event.type, received, out)
                 if strange:
                     raise BadTrade("unknown market", f"{strange} rows", count=strange)
             case _Tickers():
@@ -256,8 +258,11 @@ class CoinbaseAdvanced(Exchange):
 
     def _of(self, product: str) -> list[Market]:
         """The markets that a product's rows are for."""
-        names = (product, f"{product}C") if product.endswith("-USD") else (product,)
-        return [market for name in names if (market := self.markets.get(name)) is not None]
+        market = self.markets.get(product)
+        found = [] if market is None else [market]
+        if product.endswith("-USD") and (twin := self.markets.get(product + "C")) is not None:
+            found.append(twin)
+        return found
 
     def _count(self, number: int, out: list[Output]) -> None:
         """Every message of the connection is numbered, +1 each."""
@@ -271,27 +276,24 @@ class CoinbaseAdvanced(Exchange):
         """Append the trades, newest first on the wire; returns how many are of no market of ours."""
         flags = int(Flag.HISTORY) if kind == "snapshot" else 0
         strange = 0
-        for row in sorted(rows, key=lambda row: row.trade_id) if len(rows) > 1 else rows:
+        for row in sorted(rows, key=_BY_ID) if len(rows) > 1 else rows:
             markets = self._of(row.product_id)
             strange += not markets
             at, side, key = from_datetime(row.time), _TAKER[row.side], row.trade_id
-            out.extend(Trade(market.id, at, row.price, row.size, side, key, received, flags) for market in markets)
+            out += [Trade(market.id, at, row.price, row.size, side, key, received, flags) for market in markets]
         return strange
 
     def _tickers(self, message: _Tickers, received: int, out: list[Output]) -> None:
         at = from_datetime(message.timestamp)
-        strange = ""
-        for event in message.events:
-            for row in event.tickers:
-                strange = self._quote(row, at, received, out) or strange
-        if strange:
-            raise BadData("unknown market", strange)
+        names = [self._quote(row, at, received, out) for event in message.events for row in event.tickers]
+        if any(names):
+            raise BadData("unknown market", max(names))
 
     def _quote(self, row: _Best, at: int, received: int, out: list[Output]) -> str:
         """Append the quote; returns the product's name where it is of no market of ours."""
         markets = self._of(row.product_id)
         bid, bid_size, ask, ask_size = row.best_bid, row.best_bid_quantity, row.best_ask, row.best_ask_quantity
-        out.extend(Quote(market.id, at, bid, bid_size, ask, ask_size, received) for market in markets)
+        out += [Quote(market.id, at, bid, bid_size, ask, ask_size, received) for market in markets]
         return "" if markets else row.product_id[:40] or "?"
 
     def _answer(self, message: _Subscriptions, out: list[Output]) -> None:
@@ -350,17 +352,15 @@ class CoinbaseAdvanced(Exchange):
         named = mentioned(reason, self.markets)
         if named:
             out.extend(SubscriptionFailed(native, channel, reason) for native in named for channel in self.channels)
-        elif "subscri" in reason.lower():
-            out.append(SubscriptionFailed("", "", reason))
         else:
-            out.append(Notice(reason))
+            out.append(SubscriptionFailed("", "", reason) if "subscri" in reason.lower() else Notice(reason))
 
     def history_request(
         self, market: Market, first: int, last: int | None, since: int, until: int | None = None
     ) -> HistoryRequest:
         """The newest trades, or those up to `until`; from there back to `first`."""
-        start = max(0, since // SECOND)
-        return self._page(market, first, last, start, None if until is None else until // SECOND + 1)
+        end = None if until is None else until // SECOND + 1
+        return self._page(market, first, last, max(0, since // SECOND), end)
 
     def _page(self, market: Market, first: int, last: int | None, start: int, end: int | None) -> HistoryRequest:
         base = f"{self.where.rest}/api/v3/brokerage/market/products/{market.native}/ticker?limit={_PAGE}"
@@ -371,7 +371,7 @@ class CoinbaseAdvanced(Exchange):
         """Newest first on the wire; the next page ends in the second of the oldest row."""
         rows = decoded(_decode_history, body, BadTrade).trades
         market, first, last = request.market, request.first, request.last
-        rows.sort(key=lambda row: row.trade_id)
+        rows.sort(key=_BY_ID)
         trades = [
             Trade(market.id, from_datetime(row.time), row.price, row.size, _TAKER[row.side], row.trade_id, received)
             for row in rows

@@ -223,7 +223,7 @@ class CryptoCom(Exchange):
         if number != _PUSHED:
             flags = int(Flag.HISTORY)
             out.append(Subscribed(native, "trade"))
-        out.extend(_trade(market, row, received, flags) for row in _oldest_first(rows))
+        out += [_trade(market, row, received, flags) for row in (_oldest_first(rows) if len(rows) > 1 else rows)]
         if lost:
             raise BadTrade("malformed", f"{lost} rows", count=lost)
 
@@ -233,7 +233,7 @@ class CryptoCom(Exchange):
             raise BadData("unknown market", native[:40])
         if number != _PUSHED:
             out.append(Subscribed(native, "ticker"))
-        out.extend(best(market, row.t * 1000, row.b, row.bs, row.k, row.ks, received) for row in rows)
+        out += [best(market, row.t * 1000, row.b, row.bs, row.k, row.ks, received) for row in rows]
 
     def _other(self, frame: bytes | str, error: Exception, received: int, out: list[Output]) -> None:
         try:

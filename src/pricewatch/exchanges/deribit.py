@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import Any, Literal
 
 import msgspec
@@ -59,6 +60,7 @@ _ELSEWHERE = (*UNUSABLE, LookupError)
 _TEST = '{"jsonrpc":"2.0","id":0,"method":"public/test","params":{}}'
 _BUSY = frozenset({10028, 10040, 10041, 10047, 10066, 11051, 11094, 13028, 13888})
 """Codes that mean try again: too many requests, settlement, full queues, maintenance, inner errors, timeouts."""
+_BY_NUMBER = attrgetter("trade_seq")
 _PAGE = 1000
 _CANDLES = 5000
 _CHANNELS = 100
@@ -245,7 +247,7 @@ class Deribit(Exchange):
     def _append(self, rows: list[_Trade], received: int, out: list[Output], lost: int = 0) -> None:
         """Append the trades in the order of their numbers, then say how many rows were unusable."""
         if len(rows) > 1:
-            rows.sort(key=_by_number)
+            rows.sort(key=_BY_NUMBER)
         strange = 0
         for row in rows:
             market = self.markets.get(row.instrument_name)
@@ -339,7 +341,7 @@ class Deribit(Exchange):
         market, first, last = request.market, request.first, request.last
         trades = [
             _trade(market, row, received)
-            for row in sorted(past.trades, key=_by_number)
+            for row in sorted(past.trades, key=_BY_NUMBER)
             if row.trade_seq >= first and (last is None or row.trade_seq <= last)
         ]
         if not past.has_more or not trades or trades[-1].key == last:
@@ -369,10 +371,6 @@ class Deribit(Exchange):
 
 def _usable(data: bytes) -> tuple[list[_Trade], int]:
     return salvaged(data, _decode_row)
-
-
-def _by_number(row: _Trade) -> int:
-    return row.trade_seq
 
 
 def _trade(market: Market, row: _Trade, received: int) -> Trade:

@@ -222,7 +222,9 @@ class GateIo(Exchange):
     def _count(self, native: str, number: int, span: str, out: list[Output]) -> None:
         """The market's own ids follow each other; what comes late moves nothing back."""
         first, _, last = span.partition("-")
-        begin, end = (int(first), int(last)) if _whole(first) and _whole(last) else (number, number)
+        begin = end = number
+        if first != last and _whole(first) and _whole(last):
+            begin, end = int(first), int(last)
         newest = self._counts.get(native)
         if newest is not None and begin > newest + 1:
             out.append(Lost(f"{native} went from {newest} to {begin}", (native,)))

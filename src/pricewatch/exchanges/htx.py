@@ -6,8 +6,8 @@ https://huobiapi.github.io/docs/spot/v1/en/#get-the-most-recent-trades (the last
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Sequence
+from operator import attrgetter
 from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -37,6 +37,7 @@ from pricewatch.exchanges.base import (
     torn,
     within,
 )
+from pricewatch.exchanges.gzipped import inflated
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Millis, best, salvaged
 from pricewatch.exchanges.symbols import split
@@ -44,15 +45,13 @@ from pricewatch.exchanges.symbols import split
 _BUY, _SELL, _HISTORY = int(Side.BUY), int(Side.SELL), int(Flag.HISTORY)
 _SIDES = {"buy": _BUY, "sell": _SELL}
 _TRADES, _BOOK = "trade.detail", "bbo"
-_GZIP = b"\x1f\x8b"
 _MOST = 1 << 20
 """Bytes a frame may inflate to; a large one has a few tens of thousands."""
 _LISTED = ord("]")
 """Trades end with a list, books do not."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a topic that is not ours."""
-_SMALL = 1_000
-"""Bytes of a frame that cannot inflate beyond that: deflate yields at most 1,032 times what goes in."""
+_BY_ID = attrgetter("trade_id")
 _PAGE = 2000
 _CANDLES = 1000
 _AGAIN = ("busy", "internal", "limit", "many", "timeout", "unavailable")
@@ -237,7 +236,7 @@ class Htx(Exchange):
 
         A frame that is not compressed is read as it is.
         """
-        data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else _inflated(frame)
+        data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else inflated(frame, _MOST)
         try:
             if data[-3] == _LISTED:
                 trades = _decode_trades(data)
@@ -261,7 +260,7 @@ class Htx(Exchange):
         """The first frame of a topic holds the last trade before the subscription; one broken row is lost alone."""
         since = self._confirmed.pop(name, -1) if self._confirmed else -1
         if len(rows) > 1:
-            rows.sort(key=_by_id)
+            rows.sort(key=_BY_ID)
         for row in rows:
             flags = _HISTORY if row.ts <= since else 0
             side = _BUY if row.direction == "buy" else _SELL
@@ -328,7 +327,7 @@ class Htx(Exchange):
         number, first, last = request.market.id, request.first, request.last
         trades = [
             Trade(number, row.ts * 1000, row.price, row.amount, _SIDES[row.direction], row.trade_id, received)
-            for row in sorted(rows, key=_by_id)
+            for row in sorted(rows, key=_BY_ID)
             if row.trade_id >= first and (last is None or row.trade_id <= last)
         ]
         return HistoryPage(trades, None)
@@ -351,10 +350,6 @@ class Htx(Exchange):
         return within(candles, request)
 
 
-def _by_id(row: _Row | _Past) -> int:
-    return row.trade_id
-
-
 def _topic(native: str, channel: str) -> str:
     return f"market.{native}.{channel}"
 
@@ -362,25 +357,6 @@ def _topic(native: str, channel: str) -> str:
 def _request(verb: str, subscription: Subscription) -> Send:
     name = _topic(*subscription)
     return Send(msgspec.json.encode({verb: name, "id": name}).decode())
-
-
-def _inflated(frame: bytes) -> bytes:
-    """What a compressed frame holds; never more than a frame of this venue may."""
-    if not frame.startswith(_GZIP):
-        return frame
-    if len(frame) <= _SMALL:
-        try:
-            return zlib.decompress(frame, 31, 2 * _SMALL)
-        except zlib.error as error:
-            raise BadData("malformed", f"not gzip: {error}") from error
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        data = stream.decompress(frame, _MOST)
-    except zlib.error as error:
-        raise BadData("malformed", f"not gzip: {error}") from error
-    if not stream.eof:
-        raise BadData("malformed", "a torn frame" if len(data) < _MOST else f"inflates beyond {_MOST} bytes")
-    return data
 
 
 def _unwrap(body: bytes, decode: Callable[[msgspec.Raw], ValueT], unusable: type[BadData] = BadData) -> ValueT:

@@ -164,7 +164,8 @@ class Okx(Exchange):
         """Their tapes too."""
         super().add(markets)
         for market in markets:
-            self._tapes.setdefault(market.native, _Tape(market.id))
+            known = self._tapes.get(market.native)
+            self._tapes[market.native] = _Tape(market.id, -1 if known is None else known.newest)
 
     def drop(self, natives: Collection[str]) -> None:
         """Their tapes too."""

@@ -33,6 +33,7 @@ from pricewatch.gateway.routes import Routes
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.status import Part
+from pricewatch.ports.ticks import PriceTape
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.wire.feed import GoingAway, encode
 
@@ -103,14 +104,19 @@ class Gateway:
         self._answers: Counter[int] = Counter()
         self._listing: str | None = "the list of markets has not been read yet"
 
+    def readers(self) -> tuple[PriceTape, ...]:
+        """Those who want to see every tick: the last prices, and the open candles."""
+        return self._board, self._candles
+
     def trade(self, trade: Trade, seen: int) -> None:
-        """Keep the last price of its market for the next flush."""
-        self._board.trade(trade, seen)
-        self._candles.trade(trade)
+        """Show it to all of them."""
+        for reader in self.readers():
+            reader.trade(trade, seen)
 
     def quote(self, quote: Quote, seen: int) -> None:
-        """Keep the last quote of its market for the next flush."""
-        self._board.quote(quote, seen)
+        """Show it to all of them."""
+        for reader in self.readers():
+            reader.quote(quote, seen)
 
     def committed(self, entries: Sequence[FeedEntry]) -> None:
         """Write committed signals to everybody concerned, now. Never blocks."""

@@ -48,6 +48,8 @@ _BURST = 200
 _TURN = 0.003
 """Seconds after which they do, looked at every `_LOOK` frames: a commit waits for several turns at most."""
 _LOOK = 10
+_MEASURE = 10_000
+"""Microseconds between two looks at a venue's clock that is as it was: what comes together says the same of it."""
 _SLOW = 0.002
 """Seconds after which a single frame was enough: many rules judged at once, as after a start."""
 
@@ -106,6 +108,8 @@ class Session:
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
         self._last_frame = self._loop.time()
+        self._measured = 0
+        """Our clock at the trade that last told of the venue's."""
         self._out: list[Output] = []
         self._ready = asyncio.Event()
         interval = venue.settings.send_interval
@@ -197,8 +201,8 @@ class Session:
         for output in out:
             if isinstance(output, Trade):
                 venue.feeds[output.market].trade(output)
-                if venue.skew.observe(output.at - now):
-                    self._adjust()
+                if output.at - now > venue.skew.credible or not 0 <= now - self._measured < _MEASURE:
+                    self._measure(output.at, now)
             elif isinstance(output, Quote):
                 venue.feeds[output.market].quote(output)
             else:
@@ -206,8 +210,11 @@ class Session:
         out.clear()
         self.last_received = now
 
-    def _adjust(self) -> None:
+    def _measure(self, at: int, now: int) -> None:
         venue = self._venue
+        self._measured = now
+        if not venue.skew.observe(at - now):
+            return
         venue.limits.skew = max(0, venue.skew_now)
         if venue.skew.jumps > venue.counters.skew_jumps:
             venue.counters.skew_jumps = venue.skew.jumps

@@ -20,14 +20,14 @@ class Skew:
     own lateness, and refuses nothing: it takes its time.
     """
 
-    __slots__ = ("_ahead", "_credible", "_samples", "jumps", "measured")
+    __slots__ = ("_ahead", "_samples", "credible", "jumps", "measured")
 
     def __init__(self) -> None:
         self._samples: list[int] = []
         self._ahead: list[int] = []
         """The newest samples, as long as they are all far ahead."""
-        self._credible = 1 << 62
-        """What is more looks like a clock that was set."""
+        self.credible = -(1 << 62)
+        """A sample beyond this says something new, and so does every one while nothing has been measured."""
         self.measured: int | None = None
         """Microseconds, positive when the venue is ahead (transit time included); None before enough trades."""
         self.jumps = 0
@@ -35,7 +35,7 @@ class Skew:
 
     def observe(self, delta: int) -> bool:
         """Note one live trade's `at - received`; True when the measure changed."""
-        if delta > self._credible:
+        if self.measured is not None and delta > self.credible:
             self._ahead.append(delta)
             return len(self._ahead) >= _STEP and self._take(self._ahead)
         if self._ahead:
@@ -45,7 +45,7 @@ class Skew:
 
     def _take(self, samples: Sequence[int]) -> bool:
         before, self.measured = self.measured, int(median(samples))
-        self._credible = max(self.measured, 0) + _FAR
+        self.credible = max(self.measured, 0) + _FAR
         if before is not None and abs(self.measured - before) > _FAR and max(self.measured, before) > _FAR:
             self.jumps += 1
         self._samples.clear()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pricewatch.models.bands.conformal import HorizonBand
+from pricewatch.models.bands.reach import Reach
 from pricewatch.models.bank.price import PriceBank
 from pricewatch.models.bank.rate import AlarmRate
 from pricewatch.models.bank.scores import NAMES
@@ -27,7 +28,7 @@ DEAD = 200
 """Bars with a move that answer with one and the same rarity: such a bank is dead, and begins anew."""
 BANK, BANDS = "bank", "bands"
 """The names under which the state is saved, in two parts."""
-SCHEMAS = {BANK: 1, BANDS: 1}
+SCHEMAS = {BANK: 2, BANDS: 2}
 NAME = f"bank+bands@{SCHEMAS[BANK]}.{SCHEMAS[BANDS]}"
 """What a signal says took part."""
 LARGEST = 1 << 20
@@ -37,7 +38,7 @@ _PASSING = (KeyboardInterrupt, SystemExit)
 _DRIFTS = (None, "ranges", "coverage")
 _KINDS: list[Any] = [int if name in ("at", "step", "hour") else float for name in Row._fields]
 _STATE = msgspec.msgpack.Decoder(tuple[list[int], bytes])
-_BANDS = msgspec.msgpack.Decoder(tuple[list[int], list[bytes]])
+_BANDS = msgspec.msgpack.Decoder(tuple[list[int], list[float], list[bytes]])
 _ENCODE = msgspec.msgpack.Encoder().encode
 
 
@@ -65,7 +66,7 @@ class BarModels:
 
     __slots__ = (
         "_good", "_horizons", "_left", "_rarity", "_same", "bands", "bank", "drift", "failures", "features", "last",
-        "rate",
+        "rate", "reach",
     )  # fmt: skip
 
     def __init__(self, horizons: Sequence[int] = HORIZONS) -> None:
@@ -78,6 +79,7 @@ class BarModels:
         self.bank = PriceBank()
         self.rate = AlarmRate()
         self.drift = DriftWatch()
+        self.reach = Reach()
         self.bands = [HorizonBand(horizon) for horizon in self._horizons]
         self._good: dict[str, bytes] = {}
         self._left = CHECKPOINT
@@ -104,15 +106,14 @@ class BarModels:
 
     def halves(self, place: int) -> tuple[float, float, float]:
         """Half-widths (of logarithms, by level) of the bands that `bands[place]` issues at the last close."""
-        sigma, _ = self.features.expected
-        return self.bands[place].halves(sigma)
+        return self.bands[place].halves(self.reach.expected)
 
     def dump(self) -> dict[str, bytes]:
         """The whole state in its two parts."""
         lists = [_dumped(self.last), self.features.dump(), self.rate.dump(), *self.drift.dump(), *self.bank.dump()]
         numbers = array("d", [number for one in lists for number in one])
         bank = _ENCODE([[len(one) for one in lists], zlib.compress(numbers.tobytes(), 1)])
-        return {BANK: bank, BANDS: _ENCODE([self._horizons, [band.dump() for band in self.bands]])}
+        return {BANK: bank, BANDS: _ENCODE([self._horizons, self.reach.dump(), [band.dump() for band in self.bands]])}
 
     def load(self, name: str, payload: bytes) -> None:
         """Take one part up, exactly. Raises `ValueError` for anything else, and then that part begins anew."""
@@ -134,10 +135,10 @@ class BarModels:
         rate = self.rate.step(judgement.rarity)
         self.bank.learn(judgement)
         features.learn(row)
+        reach = self.reach.step(row, features)
         drift = None
         if features.settled:
-            sigma, _ = features.expected
-            missed, *_ = [band.step(row.log, sigma) for band in self.bands]
+            missed, *_ = [band.step(row.log, reach) for band in self.bands]
             drift = self.drift.step(row.size / row.level, missed=None if missed is None else bool(missed >> 1 & 1))
         self.last = closed = Closed(row, judgement.rarity, judgement.ranks, rate, drift)
         return closed
@@ -171,6 +172,7 @@ class BarModels:
 
     def _renew(self, name: str) -> None:
         if name == BANDS:
+            self.reach = Reach()
             self.bands = [HorizonBand(horizon) for horizon in self._horizons]
             return
         self.last = None
@@ -180,9 +182,10 @@ class BarModels:
         self.drift = DriftWatch()
 
     def _load_bands(self, payload: bytes) -> None:
-        horizons, dumps = _BANDS.decode(payload)
+        horizons, reach, dumps = _BANDS.decode(payload)
         if horizons != self._horizons or len(dumps) != len(horizons):
             raise ValueError(f"bands of the horizons {horizons}")
+        self.reach.load(reach)
         for band, dump in zip(self.bands, dumps, strict=True):
             band.load(dump)
 

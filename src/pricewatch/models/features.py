@@ -92,9 +92,14 @@ class FeatureStream:
     @property
     def expected(self) -> tuple[float, float]:
         """The range expected of the next bar, and the same by the slow mean alone."""
+        return self.volatility.expect(self.coming)
+
+    @property
+    def coming(self) -> int:
+        """The hour of the day of the next bar, as far as one can know."""
         step = self.step
         hour = self._next[self.at % _DAY // _HOUR] if step >= _HOUR else -1
-        return self.volatility.expect(hour if hour >= 0 else (self.at + step) % _DAY // _HOUR)
+        return hour if hour >= 0 else (self.at + step) % _DAY // _HOUR
 
     @property
     def settled(self) -> bool:

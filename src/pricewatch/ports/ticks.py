@@ -83,7 +83,7 @@ class TickWriter(Protocol):
     """The owner's way to the tick tables, in three steps of growing safety."""
 
     def trade(self, trade: Trade, seen: int) -> None:
-        """Pack the row now. Nothing is durable yet."""
+        """Take the row. Nothing is durable yet."""
         ...
 
     def quote(self, quote: Quote, seen: int) -> None:

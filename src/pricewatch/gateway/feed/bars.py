@@ -71,7 +71,7 @@ class Bars:
         for market in wanted - self._since.keys():
             self._since[market] = now
 
-    def trade(self, trade: Trade) -> None:
+    def trade(self, trade: Trade, seen: int = 0) -> None:  # noqa: ARG002 - the port's, and this is the hot path
         """Count it, unless its minute is closed, or it is no live print."""
         since = self._since.get(trade.market)
         if since is None or trade.flags & _NOT_LIVE:

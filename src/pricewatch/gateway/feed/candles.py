@@ -6,6 +6,7 @@ import msgspec
 import structlog
 
 from pricewatch.domain.errors import Unavailable
+from pricewatch.domain.market import Quote
 from pricewatch.domain.time import MINUTE
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.bars import Bar, Bars, gathered
@@ -24,15 +25,18 @@ _EACH, _ALL, _EXACT = 60, 1_200, 20
 
 
 class Candles:
-    """A `Desk`. `flush` is called in its rhythm by the gateway."""
+    """A `Desk` and a `PriceTape`. `flush` is called in its rhythm by the gateway."""
 
     def __init__(self, board: Board, history: History, clock: Clock) -> None:
         self._history = history
         self._clock = clock
         self._bars = Bars()
+        self.seats = Seats(board)
         self.trade = self._bars.trade
         """Count a trade; on the hot path."""
-        self.seats = Seats(board)
+
+    def quote(self, quote: Quote, seen: int) -> None:
+        """Quotes make no candles."""
 
     def select(self, reader: Reader, selection: Selection) -> None:
         """Its markets are watched from now on."""

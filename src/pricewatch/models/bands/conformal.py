@@ -13,19 +13,27 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pricewatch.models.bands.reach import MEAN
+
 LEVELS = (0.80, 0.95, 0.99)
 """Nominal coverages."""
-PACES = (0.010, 0.0085, 0.002)
-"""How far one outcome moves the level asked for: fast enough that no 500 in a row are far off, but where misses are
-rare no faster than the share of them, or each would throw the band about."""
+PACES = (0.005, 0.004, 0.001)
+"""How far one outcome moves the level asked for: about a tenth of the share of misses, so that no single one throws the
+band about, which the interval score would pay for."""
+PUSHES = (1.5, 1.5, 0.0)
+"""By how much the recent share of misses moves the level asked for besides, beyond what luck explains, so that no 500
+in a row are far off. At 99 % five misses in 500 are too few to tell luck from fault."""
+RECENT = 250.0
+"""Outcomes that share is a mean over: half of `LAST`."""
+LUCK = 0.04
+"""What luck explains of it, in deviations of a single outcome: nine tenths of one of the mean's own deviations."""
 WINDOW = 1_000
 """Scaled moves whose quantile is taken."""
 LAST = 500
 """Outcomes the observed coverage is over."""
-FEWEST = 20
-"""Scaled moves before their quantile is used; until then `FIRST` is."""
-FIRST = (0.8, 1.2, 1.6)
-"""Half-widths assumed of a new market, in expected ranges: those of a random walk, rounded up."""
+SEEDS = 100
+"""Moves assumed of a new market, as if it had made them before the first: Student's distribution with four degrees of
+freedom, which is what returns of most markets look like. They are forgotten as the oldest of the window."""
 BEYOND = 1.5
 """The half-width, in largest scaled moves, where the level asked for has no quantile."""
 CLIP = 50.0
@@ -33,8 +41,25 @@ CLIP = 50.0
 PARTS = 12
 """A horizon's bands are followed up this many times within it; neighbours would say the same again."""
 _ENCODE = msgspec.msgpack.Encoder().encode
+_SHUFFLE = 37
+"""Moves assumed are forgotten large and small in turns: a number without a common divisor with `SEEDS`."""
 _STATE = msgspec.msgpack.Decoder(tuple[list[float], bytes, bytes])
 
+
+_LUCK = [LUCK * math.sqrt(level * (1.0 - level)) for level in LEVELS]
+
+
+def _student(share: float) -> float:
+    """The size that a Student's variable of four degrees of freedom exceeds with a probability of `1 - share`.
+
+    W. T. Shaw, Sampling Student's T distribution, Journal of Computational Finance 9, 2006.
+    """
+    root = math.sqrt(1.0 - share * share)
+    return 2.0 * math.sqrt(max(0.0, math.cos(math.acos(root) / 3.0) / root - 1.0))
+
+
+_SEEDS = [MEAN * _student((number + 0.5) / SEEDS) for number in range(SEEDS)]
+"""Evenly over their distribution, smallest first; their mean size is 1 before it is scaled."""
 
 Halves = tuple[float, float, float]
 """Half-widths, by level."""
@@ -49,8 +74,8 @@ class HorizonBand:
     """
 
     __slots__ = (
-        "_alphas", "_misses", "_moves", "_order", "_outcomes", "_paces", "_pending", "_root", "_steps", "horizon",
-        "settled", "stride",
+        "_alphas", "_excess", "_fading", "_misses", "_moves", "_order", "_outcomes", "_paces", "_pending", "_root",
+        "_steps", "horizon", "settled", "stride",
     )  # fmt: skip
 
     def __init__(self, horizon: int) -> None:
@@ -64,8 +89,11 @@ class HorizonBand:
         """Bands that overlap are missed together: all that do so move the level as much as a single one."""
         self._steps = 0
         self._alphas = [1.0 - level for level in LEVELS]
-        self._moves = array("f")
-        self._order = array("f")
+        self._excess = [0.0] * len(LEVELS)
+        """Recent share of misses beyond what there should be."""
+        self._fading = self.stride / (horizon * RECENT)
+        self._moves = array("f", [_SEEDS[place * _SHUFFLE % SEEDS] for place in range(SEEDS)])
+        self._order = array("f", _SEEDS)
         self._pending: deque[Pending] = deque()
         self._outcomes: deque[int] = deque(maxlen=LAST)
         """A bit a level: whether it missed."""
@@ -73,21 +101,27 @@ class HorizonBand:
 
     def halves(self, sigma: float) -> Halves:
         """Half-widths of bands issued now, where a bar is expected to range over `sigma`."""
-        size = sigma * self._root
-        order, count = self._order, len(self._order)
-        if count < FEWEST:
-            low, middle, high = FIRST
-            return size * low, size * middle, size * high
-        found = []
-        for alpha in self._alphas:
-            place = math.ceil((1.0 - alpha) * (count + 1)) - 1
-            if alpha <= 0.0 or place >= count:
-                found.append(size * order[-1] * BEYOND)
-            else:
-                found.append(size * order[place] if place >= 0 else 0.0)
-        low, middle, high = found
+        low, middle, high = [sigma * self._root * self._quantile(place) for place in range(len(LEVELS))]
         middle = max(low, middle)  # levels are steered apart: a wider one must not be narrower for it
         return low, middle, max(middle, high)
+
+    def _quantile(self, place: int) -> float:
+        """The scaled move that a share of them exceeds: the level's own, as steered."""
+        excess, luck = self._excess[place], _LUCK[place]
+        if abs(excess) > luck:
+            excess -= math.copysign(luck, excess)
+        else:
+            excess = 0.0
+        alpha = self._alphas[place] - PUSHES[place] * excess
+        order = self._order
+        last = len(order) - 1
+        where = (1.0 - alpha) * (last + 2) - 1.0
+        if where < 0.0:
+            return 0.0
+        if alpha <= 0.0 or where > last:
+            return order[-1] * min(BEYOND, 1.0 + (BEYOND - 1.0) * (where - last))
+        below = int(where)
+        return order[below] + (where - below) * (order[min(below + 1, last)] - order[below])
 
     def step(self, log: float, sigma: float) -> int | None:
         """The next close and the range expected of bars after it; which levels missed, a bit each, if one was due."""
@@ -107,7 +141,9 @@ class HorizonBand:
         for place, (half, level, pace) in enumerate(zip(halves, LEVELS, self._paces, strict=True)):
             miss = move > half
             missed |= miss << place
-            self._alphas[place] += pace * (1.0 - level - miss)
+            error = miss - (1.0 - level)
+            self._alphas[place] -= pace * error
+            self._excess[place] += self._fading * (error - self._excess[place])
         self.settled += 1
         outcomes, misses = self._outcomes, self._misses
         if len(outcomes) == LAST:
@@ -144,20 +180,27 @@ class HorizonBand:
 
     def dump(self) -> bytes:
         """The whole state: numbers, outcomes, scaled moves in single precision."""
-        head = [self._steps, self.settled, *self._alphas, *(number for one in self._pending for number in one)]
+        head = [
+            self._steps,
+            self.settled,
+            *self._alphas,
+            *self._excess,
+            *(number for one in self._pending for number in one),
+        ]
         return _ENCODE([[float(number) for number in head], bytes(self._outcomes), self._moves.tobytes()])
 
     def load(self, payload: bytes) -> None:
         """Go on exactly as the band of the same horizon that made the dump. Raises `ValueError` for anything else."""
         numbers, outcomes, moves = _STATE.decode(payload)
-        if len(numbers) < 5 or (len(numbers) - 5) % 6 or len(outcomes) > LAST or len(moves) > 4 * WINDOW:
+        if len(numbers) < 8 or (len(numbers) - 8) % 6 or len(outcomes) > LAST or not SEEDS <= len(moves) // 4 <= WINDOW:
             raise ValueError("not a band's state")
         known = array("f")
         known.frombytes(moves)
         if not (all(map(math.isfinite, numbers)) and all(map(math.isfinite, known))):
             raise ValueError("a band's state is finite")
-        self._steps, self.settled, self._alphas = int(numbers[0]), int(numbers[1]), numbers[2:5]
-        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(5, len(numbers), 6))
+        self._steps, self.settled = int(numbers[0]), int(numbers[1])
+        self._alphas, self._excess = numbers[2:5], numbers[5:8]
+        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(8, len(numbers), 6))
         self._outcomes = deque(outcomes, maxlen=LAST)
         self._misses = [sum(one >> place & 1 for one in outcomes) for place in range(len(LEVELS))]
         self._moves, self._order = known, array("f", sorted(known))

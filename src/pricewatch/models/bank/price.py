@@ -15,18 +15,19 @@ from pricewatch.models.features import Row
 PRIORS: dict[Hashable, float] = {
     "move": 0.30,
     "move5": 0.25,
-    "move30": 0.20,
+    "trend": 0.08,
     "range": 0.30,
-    "range12": 0.16,
+    "ranges": 0.10,
     "volume": 0.40,
-    "volume12": 0.18,
+    "volumes": 0.15,
     "cusum": 0.25,
-    "z": 0.30,
+    "wick": 0.30,
 }
 """Mean log excess of each score beyond its edge: one over the tail's exponent.
 
-Returns and ranges of liquid markets fall with an exponent of 3 to 4, volumes with 2 to 3; sums over several bars fall
-faster. A day has fourteen bars beyond the edge: too few to measure an exponent by, so these count for `WORTH` of them.
+Returns, ranges and wicks of liquid markets fall with an exponent of 3 to 4, volumes with 2 to 3; sums over several bars
+fall faster, means of logarithms and a sum beside the root of its own squares (which cannot pass the root of its number)
+much faster. A day has fourteen bars beyond the edge: too few to measure an exponent by, so these count for `WORTH`.
 """
 WORTH = 200.0
 

@@ -61,7 +61,8 @@ class EwZ:
             return 0.0
         mean = self._mean.get()
         deviation = x - mean
-        variance = max(self._square.get() - mean * mean, FLOOR)
+        variance = self._square.get() - mean * mean
+        variance = max(variance, FLOOR)
         ratio = deviation * deviation / variance
         score = math.log10(ratio) if ratio > 1.0 else 0.0
         if ratio > _CLIPPED:

@@ -22,6 +22,7 @@ FLOOR = 1e-6
 CAP = 50.0
 """Sizes beyond this many means are learned as if they were this many."""
 _LN10 = math.log(10.0)
+_log10 = math.log10
 _LOWER = 1.0 - PACE * SHARE
 
 
@@ -78,17 +79,19 @@ class Tail:
         if self._new:
             self.learn(x)
             return 0.0
-        magnitude, edge = abs(x), self._edge
-        scale = max(self._scale.get(), FLOOR)
-        size = magnitude / scale
-        rank: float = -math.log10(self._share.get())
+        edge, scale = self._edge, self._scale.get()
+        if scale < FLOOR:  # noqa: PLR1730 - max() and min() are calls, and this is the hot path
+            scale = FLOOR
+        size = abs(x) / scale
+        rank: float = -_log10(self._share.get())
         if size > edge:
             score = rank + math.log(size / edge) / (max(self._excess.get(), FLOOR) * _LN10)
             self.learn(x)
             return score
         self._share.update(0.0)
-        self._edge = max(edge * _LOWER, 1.0)
-        self._scale.update(min(size, CAP) * scale)
+        lower = edge * _LOWER
+        self._edge = max(lower, 1.0)
+        self._scale.update((min(size, CAP)) * scale)
         return rank * size / edge
 
     def dump(self) -> list[float]:
