@@ -8,7 +8,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import captures, cost, decoding, endurance, evaluation, fanout, models, peers, pipeline, training, worst
+from benchmarks import (
+    captures,
+    cost,
+    decoding,
+    endurance,
+    evaluation,
+    fanout,
+    memory,
+    models,
+    peers,
+    pipeline,
+    training,
+    worst,
+)
 from benchmarks.machine import describe, fsync_p99
 from pricewatch.telemetry.logs import configure
 from pricewatch.telemetry.settings import LogSettings
@@ -42,6 +55,10 @@ def _engine(*, quick: bool) -> list[Table]:
 
 def _models(*, quick: bool) -> list[Table]:
     return [("models: what a row, a minute and a market cost", models.HEAD, models.run(quick=quick))]
+
+
+def _memory(*, quick: bool) -> list[Table]:
+    return [("memory: what a market costs", memory.HEAD, memory.run(quick=quick, say=_say))]
 
 
 def _cost(*, quick: bool) -> list[Table]:
@@ -91,6 +108,7 @@ BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
     "fanout": _fanout,
     "feed": _feed,
     "latency": _latency,
+    "memory": _memory,
     "pipeline": _pipeline,
     "training": _training,
 }

@@ -423,9 +423,11 @@ async def _prepare(config: Path, documents: list[tuple[uuid.UUID, bytes]]) -> st
         return minted.text
 
 
-def child_json(arguments: list[str]) -> dict[str, Any]:
-    """What a Python process of ours prints as one line of JSON."""
+def child_json(arguments: list[str], *, within: float = 60) -> dict[str, Any]:
+    """What a Python process of ours prints as one line of JSON, in at most so many seconds."""
     environment = _environment()
-    done = subprocess.run([sys.executable, *arguments], stdout=subprocess.PIPE, env=environment, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, *arguments], stdout=subprocess.PIPE, env=environment, check=True, timeout=within
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found

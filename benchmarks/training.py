@@ -16,16 +16,18 @@ import msgspec
 from pydantic import SecretStr
 
 from pricewatch.app.clock import SystemClock
+from pricewatch.app.loopwatch import core_wait
 from pricewatch.app.wiring import Store, build_store
 from pricewatch.config import AppSettings, Settings
 from pricewatch.domain.market import Candle, Market
 from pricewatch.domain.model import Forecast
+from pricewatch.domain.packed import packed
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.ports.ticks import Listing
 from pricewatch.store.embedded import EmbeddedPostgres
 from pricewatch.store.migrate import migrate
 from pricewatch.store.settings import StoreSettings
-from pricewatch.training.job import Failed, Fitted, Job, Packer
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
 from pricewatch.training.process import run
 from pricewatch.training.settings import TrainingSettings
@@ -39,6 +41,8 @@ LAG_HEAD = [
     "lag p50 ms",
     "lag p99 ms",
     "lag max ms",
+    "lag but for waits for a core p99 ms",
+    "max ms",
     "own work p99 ms",
     "own work max ms",
 ]
@@ -101,33 +105,34 @@ def _used() -> float:
 
 def _job(kind: str, span: int, seed: int) -> Job:
     end = 1_769_868_000_000_000 // HOUR * HOUR
-    packer = Packer()
-    packer.add(walk(ROWS, span, end, seed))
     reach = 4 * HOUR if kind == "price" else 120 * HOUR if kind == "outlook" else 24 * HOUR
-    return Job(kind, packer.packed(), span, end, 300, ROWS, reach, [0.8, 0.95, 0.99])
+    return Job(kind, packed(walk(ROWS, span, end, seed)), span, end, 300, ROWS, reach, [0.8, 0.95, 0.99])
 
 
 class _Loop:
     """How late the loop is, and how much of that is its own work: a clock that wants to tick each millisecond."""
 
     def __init__(self) -> None:
-        self.late: list[float] = []
-        self.work: list[float] = []
+        self._late: list[float] = []
+        self._own: list[float] = []
+        self._work: list[float] = []
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, waited = asyncio.get_running_loop(), core_wait()
         while True:
-            due, busy = loop.time() + 0.001, time.thread_time()
+            due, busy, queued = loop.time() + 0.001, time.thread_time(), waited()
             await asyncio.sleep(0.001)
-            self.late.append(1000 * max(0.0, loop.time() - due))
-            self.work.append(1000 * (time.thread_time() - busy))
+            late = max(0.0, loop.time() - due)
+            self._late.append(1000 * late)
+            self._own.append(1000 * max(0.0, late - (waited() - queued)))
+            self._work.append(1000 * (time.thread_time() - busy))
 
     def row(self, name: str, seconds: float, refits: int) -> list[str]:
-        late, work = sorted(self.late), sorted(self.work)
+        late, own, work = sorted(self._late), sorted(self._own), sorted(self._work)
         p99 = int(0.99 * (len(late) - 1))
         return [
             *(name, f"{seconds:.0f}", str(refits), f"{statistics.median(late):.2f}", f"{late[p99]:.2f}"),
-            *(f"{late[-1]:.1f}", f"{work[p99]:.2f}", f"{work[-1]:.1f}"),
+            *(f"{late[-1]:.1f}", f"{own[p99]:.2f}", f"{own[-1]:.1f}", f"{work[p99]:.2f}", f"{work[-1]:.1f}"),
         ]
 
 
@@ -178,6 +183,7 @@ async def _measure(store: Store, markets: Sequence[Market], say: Callable[[str],
         TrainingSettings(),
         markets,
         history=store.history,
+        columns=store.columns,
         spreads=store.spreads,
         models=store.models,
         registry=store.registry,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -27,7 +28,10 @@ async def fill(config: Path) -> list[Baseline]:
             ("price", What.PROMOTED, 0.8),
             ("range", What.KEPT, 1.25),
         ):
-            metrics = {"loss": loss, "horizons": [{"steps": 5, "mae": 0.01, "mae_naive": 0.02}], "held_from": len(made)}
+            metrics: dict[str, Any] = {"loss": loss, "horizons": [{"steps": 5, "mae": 0.01, "mae_naive": 0.02}]}
+            metrics["held_from"] = len(made)
+            if not made:
+                metrics["events"] = {"windows": 7, "met": 5, "false_alarms": 3, "score": 61.4, "score_level": 40.2}
             one = baseline(market.id, kind, metrics=metrics)
             seal = await store.artefacts.put(one.seal.name, one.version.bytes)
             one = msgspec.structs.replace(one, seal=seal)
@@ -57,6 +61,7 @@ def test_the_registry_from_the_command_line(pw: Command, config: Path) -> None:
     compared = pw("models", "compare", str(old.version), str(new.version), *given)
     assert "0.9000" in compared.out
     assert "0.01000 (naive 0.02000)" in compared.out
+    assert "61: 5 of 7, 3 false alarms (plain level 40)" in compared.out
     assert "different windows" in compared.err
     both = pw("models", "compare", str(old.version), str(old.version), "--json", *given).json
     assert both["first"] == both["second"]

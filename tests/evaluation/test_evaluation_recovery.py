@@ -187,7 +187,7 @@ async def test_a_rule_whose_commit_passes_our_question_is_not_taken_up_twice(wor
         await answer.wait()
         return found
 
-    evaluation._take_up_rules(await pending())
+    evaluation._intake.take_up(await pending())
     book.pending = slow  # type: ignore[method-assign]  # an answer that is old when it comes
     async with running(evaluation):
         evaluation.rules_changed()
@@ -418,7 +418,7 @@ class TestPause:
             await self._pause(world, evaluation)
             for price in (90, 110) * 20:
                 evaluation.offer(world.trade(price))
-            evaluation._spool()
+            evaluation._spooling.now()
             waiting = evaluation.status()["uncommitted"]
             await asyncio.sleep(0.02)
             assert evaluation.status()["uncommitted"] == waiting

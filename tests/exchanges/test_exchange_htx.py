@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -103,6 +104,16 @@ def test_a_message_a_topic(adapter: Adapter) -> None:
     assert json.loads(trades.frame) == {"sub": "market.ethusdt.trade.detail", "id": "market.ethusdt.trade.detail"}
     assert json.loads(best.frame)["sub"] == "market.ethusdt.bbo"
     assert json.loads(exchange.unsubscribe(exchange.expected())[1].frame)["unsub"] == "market.ethusdt.bbo"
+
+
+@pytest.mark.parametrize("padding", [0, 6_000])
+def test_a_number_that_no_venue_prints_is_refused_before_it_is_read(adapter: Adapter, read: Read, padding: int) -> None:
+    """Compressed below any length worth a look, and compressed badly."""
+    number = "1" * 5_000
+    noise = random.Random(1).randbytes(padding).hex()
+    body = f'{{"ch":"market.ethusdt.trade.detail","pad":"{noise}","tick":{{"data":[{{"price":{number}}}]}}}}'
+    with pytest.raises(BadTrade, match="digits in a row"):
+        read(adapter("htx", "ETH-USDT"), gzip.compress(body.encode(), 9))
 
 
 def test_a_bomb_is_not_inflated(adapter: Adapter, read: Read) -> None:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import uuid
 
+import msgspec
 import pytest
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.time import MINUTE
 from pricewatch.ports.models import ModelStore
 from pricewatch.store.catalog import PostgresCatalog
 from pricewatch.store.models import PostgresModelStore
@@ -51,6 +53,34 @@ class ModelStorePromises:
         assert await models.forecast_row(one.version, 60_000_000) == one.rows[1]
         assert await models.forecast_row(one.version, 1) is None
         assert await models.forecast_row(uuid.uuid4(), 60_000_000) is None
+
+    async def test_expired_forecasts_are_forgotten_but_for_the_newest(self, models: ModelStore) -> None:
+        ages = [(1, 30), (1, 10), (1, 20), (2, 5), (1, 25)]
+        some = [msgspec.structs.replace(forecast(market), expires=expires) for market, expires in ages]
+        for place, one in enumerate(some):
+            await models.save_forecast(one)
+            await models.activate([Activation(one.market, one.version, place)])
+        assert await models.forget_forecasts(10) == 0
+        assert await models.forget_forecasts(26, limit=1) == 1
+        left = [one for one in some if await models.forecast_row(one.version, 0)]
+        assert [one.expires for one in left] == [30, 20, 5, 25], "the longest expired goes first"
+        assert await models.forget_forecasts(31) == 2
+        assert await models.forecast(1) == some[4]
+        assert await models.forecast(2) == some[3]
+        assert [one.from_seen for one, _ in await models.active_forecasts(0)] == [3, 4]
+
+    async def test_rows_that_a_successor_took_over_are_forgotten(self, models: ModelStore) -> None:
+        first, second, other = forecast(1, rows=60), forecast(1, rows=60), forecast(2, rows=60)
+        for one, seen in ((first, 0), (other, 1), (second, 20 * MINUTE)):
+            await models.save_forecast(one)
+            await models.activate([Activation(one.market, one.version, seen)])
+        await models.thin_forecasts(1)
+        assert await models.forecast_row(first.version, 59 * MINUTE), "it came into use before"
+        await models.thin_forecasts(0)
+        assert await models.forecast_row(first.version, 29 * MINUTE)
+        assert await models.forecast_row(first.version, 30 * MINUTE) is None
+        assert await models.forecast(1) == second
+        assert await models.forecast(2) == other
 
     async def test_the_score_of_a_minute(self, models: ModelStore) -> None:
         await models.save_bar_scores([BarScore(1, 60, 2.0, "ew", 5)])

@@ -102,6 +102,8 @@ class RegistryPromises:
         await promote(registry, one)
         await promote(registry, two, one)
         assert await registry.pointers() == [pointer(two)]
+        assert await registry.pointers(since=pointer(two).since) == [pointer(two)]
+        assert await registry.pointers(since=pointer(two).since + 1) == []
         await registry.point(pointer(one, pinned=True), event(one, What.ROLLED_BACK, two.version))
         assert await registry.pointers() == [pointer(one, pinned=True)]
         assert [(found.what, found.version, found.previous) for found in await registry.events(markets=[1])] == [

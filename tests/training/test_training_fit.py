@@ -18,7 +18,7 @@ from pricewatch.domain.time import DAY, HOUR, MINUTE
 from pricewatch.models.baselines.shape import Season, expected, load, seasons_for
 from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.process import run
-from pricewatch.training.seasons import fit_shape
+from pricewatch.training.seasons import fit_shape, model_of
 
 pytestmark = pytest.mark.filterwarnings("default")  # the scientific stack warns about itself
 
@@ -271,25 +271,13 @@ def test_an_outlook_reaches_five_days_and_says_how_it_does_beside_the_random_wal
 
 
 def test_the_shape_says_what_the_library_says() -> None:
-    from prophet import Prophet
-
     at = np.arange(0, 20 * DAY, HOUR, dtype=np.int64) + 1_700_000_000_000_000
     value = np.sin(at / DAY * 2 * math.pi) + 1e-7 * np.arange(len(at)) ** 2 + 3.0
     later = at[-1] + HOUR * np.arange(1, 100, dtype=np.int64)
     for linear in (False, True):
         seasons = seasons_for(at, HOUR)
         ours = expected(fit_shape(at, value, seasons, linear=linear), later)
-        model = Prophet(
-            growth="linear" if linear else "flat",
-            n_changepoints=10,
-            daily_seasonality=False,
-            weekly_seasonality=False,
-            yearly_seasonality=False,
-            uncertainty_samples=0,
-        )
-        for one in seasons:
-            model.add_seasonality(one.name, one.period, one.order, prior_scale=one.prior)
-        model.fit(pd.DataFrame({"ds": pd.to_datetime(at, unit="us"), "y": value}))
+        model = model_of(at, value, seasons, linear=linear)
         theirs = model.predict(pd.DataFrame({"ds": pd.to_datetime(later, unit="us")}))["yhat"].to_numpy()
         assert ours == pytest.approx(theirs, abs=1e-8)
 

@@ -72,6 +72,16 @@ async def test_a_fit_that_hangs_is_killed_with_what_it_started_and_the_next_one_
         assert "price by" in str(await pool.fit(job(walk(320))))
 
 
+async def test_a_close_in_the_middle_of_a_start_ends_what_was_started() -> None:
+    async with pooled(bombs.fine) as pool, asyncio.TaskGroup() as group:
+        task = group.create_task(pool.fit(job(walk(320))))
+        await asyncio.sleep(0)
+        task.cancel()
+        await pool.close()
+        assert children() == set()
+        assert not Path(pool._folder).exists()
+
+
 @pytest.mark.parametrize("work", [bombs.die, bombs.crash])
 async def test_a_fit_process_that_dies_is_replaced(work: Work) -> None:
     async with pooled(work) as pool:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricewatch.training.schedule import Schedule
+from pricewatch.training.schedule import Patience, Schedule
 
 
 def schedule(luck: float = 0.5, jitter: float = 0.1) -> Schedule[int]:
@@ -51,3 +53,53 @@ def test_jitter_stays_within_its_share(luck: float) -> None:
     plan.put_off(1, 0.0, 3600.0)
     assert plan.take(3239.9) is None
     assert plan.take(3960.1) == 1
+
+
+class Plain:
+    """The same by looking at every key: what a schedule promises, without a heap."""
+
+    def __init__(self) -> None:
+        self.due: dict[int, tuple[float, int]] = {}
+        self.turns = 0
+
+    def plan(self, key: int, due: float) -> None:
+        self.turns += 1
+        self.due[key] = (due, self.turns)
+
+    def take(self, now: float) -> int | None:
+        key = min(self.due, key=self.due.__getitem__, default=None)
+        return key if key is not None and self.due[key][0] <= now else None
+
+
+@given(st.lists(st.tuples(st.sampled_from(["know", "rouse", "put_off", "pass"]), st.integers(0, 9)), max_size=300))
+def test_whatever_is_asked_the_longest_due_one_comes_first(acts: list[tuple[str, int]]) -> None:
+    plan, plain, now = schedule(jitter=0.0), Plain(), 0.0
+    for act, key in acts:
+        known = key in plain.due
+        if act == "know":
+            plan.know([key], now)
+            if not known:
+                plain.plan(key, now)
+        elif act == "rouse":
+            plan.rouse(key, now)
+            if known and now < plain.due[key][0]:
+                plain.plan(key, now)
+        elif act == "put_off":
+            plan.put_off(key, now, 7.0 * (1 + key % 3))
+            plain.plan(key, now + 7.0 * (1 + key % 3))
+        now += 1.0
+        assert plan.take(now) == plain.take(now)
+        first = min((due for due, _ in plain.due.values()), default=math.inf)
+        assert plan.wait(now) == max(0.0, min(60.0, first - now))
+    assert len(plan._heap) <= 2 * len(plain.due) + 1
+
+
+def test_what_brings_nothing_is_tried_ever_less_often_until_it_does() -> None:
+    patience: Patience[int] = Patience(60.0)
+    assert [patience.after(7, 3_600.0) for _ in range(9)] == [60, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+    assert patience.after(8, 3_600.0) == 60.0
+    patience.forget(7)
+    patience.forget(7)
+    assert patience.after(7, 3_600.0) == 60.0
+    for _ in range(2_000):
+        assert patience.after(7, math.inf) < math.inf

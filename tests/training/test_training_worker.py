@@ -12,9 +12,11 @@ from tests.training.training_world import NOW, Desk, answer, until, walk
 
 from pricewatch.domain.market import Market
 from pricewatch.domain.model import What
+from pricewatch.domain.packed import packed
 from pricewatch.domain.time import DAY, HOUR, MINUTE
 from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.pool import FitPool
+from pricewatch.training.refit import Candles
 from pricewatch.training.settings import TrainingSettings
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -151,13 +153,29 @@ async def test_too_few_candles_are_waited_for() -> None:
     assert "1/price" not in desk.trainer.status()["unfitted"]
 
 
-async def test_only_the_newest_rows_are_read_page_by_page() -> None:
-    desk = Desk(1_700)
+@pytest.mark.parametrize(
+    ("group", "rows", "span", "seconds"),
+    [
+        ("price", 290, MINUTE, 600.0),
+        ("price", 299, MINUTE, 60.0),
+        ("days", 290, HOUR, 36_000.0),
+        ("price", 300, MINUTE, math.inf),
+    ],
+)
+def test_a_young_market_is_not_asked_before_it_can_have_grown_up(
+    group: str, rows: int, span: int, seconds: float
+) -> None:
+    desk = Desk(0, retry_interval=60.0)
+    assert desk.trainer._ripe(group, Candles(packed(walk(rows, span=span)), span, NOW)) == seconds
+
+
+async def test_only_the_newest_rows_are_read_and_in_one_piece() -> None:
+    desk = Desk(1_700, retry_interval=60.0)
     async with desk.running():
-        await until(lambda: desk.shelf.told)
+        await until(lambda: "1/outlook" in desk.trainer.status()["unfitted"])
     assert len(desk.jobs[0].candles) == 800
     assert desk.jobs[0].most == 400
-    assert desk.shelf.reads >= 5
+    assert desk.shelf.reads == 3, "minutes; hours, then minutes in their place"
 
 
 async def test_recordings_of_the_past_are_fitted_at_their_own_time() -> None:
@@ -247,6 +265,17 @@ async def test_old_versions_are_forgotten_with_their_artefacts() -> None:
         await until(lambda: len(desk.shelf.told) >= 6)
     assert len(await desk.registry.baselines()) <= 4
     assert len(desk.artefacts.objects) <= 4
+
+
+async def test_bands_are_forgotten_some_time_after_they_have_expired() -> None:
+    desk = Desk(350, refit_interval=0.02, forecast_keep=86_400.0)
+    async with desk.running():
+        await until(lambda: len(desk.shelf.told) >= 3)
+        first = desk.shelf.told[0]
+        assert await desk.shelf.forecast_row(first.version, first.rows[0].at)
+        desk.clock.advance(27 * 3_600.0)
+        await until(lambda: first.version not in desk.shelf._forecasts)
+    assert await desk.shelf.forecast(1) == desk.shelf.told[-1]
 
 
 async def test_all_kinds_by_real_fits() -> None:

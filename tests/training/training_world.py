@@ -13,12 +13,13 @@ from typing import Any
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Candle, Market, Trade
 from pricewatch.domain.model import Forecast, Outlook
+from pricewatch.domain.packed import Packed, packed
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.ports.ticks import Mark, Sequenced
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.models import MemoryModelStore
 from pricewatch.testing.registry import MemoryArtefacts, MemoryRegistry
-from pricewatch.training.job import Failed, Fitted, Job, Packed, Packer
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.promote import Desk as Operators
 from pricewatch.training.settings import TrainingSettings
 from pricewatch.training.worker import Trainer
@@ -44,12 +45,6 @@ def walk(rows: int, *, span: int = MINUTE, end: int = NOW, seed: int = 5, scale:
     return found
 
 
-def packed(candles: Iterable[Candle]) -> Packed:
-    packer = Packer()
-    packer.add(candles)
-    return packer.packed()
-
-
 def job(candles: Sequence[Candle], kind: str = "price", *, span: int = MINUTE, **changes: Any) -> Job:
     fields: dict[str, Any] = {
         "kind": kind,
@@ -65,7 +60,7 @@ def job(candles: Sequence[Candle], kind: str = "price", *, span: int = MINUTE, *
 
 
 class Shelf(MemoryModelStore):
-    """`History`, `ModelStore` and `ForecastSink` over lists, which may be away."""
+    """What is read of a market, `ModelStore` and `ForecastSink` over lists, which may be away."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -98,14 +93,14 @@ class Shelf(MemoryModelStore):
         _ = market, start, end, limit
         return []
 
-    async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
+    async def candles(self, market: int, start: int, end: int, *, span: int) -> Packed:
         self.reads += 1
         found = self.stored if span == MINUTE else self.hours
-        return [candle for candle in found if candle.market == market and start <= candle.at < end][:limit]
+        return packed(one for one in found if one.market == market and start <= one.at < end)
 
-    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
+    async def spreads(self, market: int, start: int, end: int) -> Packed:
         assert self.counted == end
-        return [one for one in self.hourly_spreads if one.market == market and start <= one.at < end][:limit]
+        return packed(one for one in self.hourly_spreads if one.market == market and start <= one.at < end)
 
     async def count_spreads(self, market: int, upto: int) -> None:
         assert market
@@ -115,6 +110,7 @@ class Shelf(MemoryModelStore):
         if self.down:
             raise Unavailable("no database")
         self.forecasts.append(forecast)
+        await super().save_forecast(forecast)
 
     def forecast_ready(self, forecast: Forecast) -> None:
         assert forecast in self.forecasts, "told before it was stored"
@@ -182,6 +178,7 @@ class Desk:
             TrainingSettings(**{**FAST, **changes}),
             [BTC],
             history=self.shelf,
+            columns=self.shelf,
             spreads=self.shelf,
             models=self.shelf,
             registry=self.registry,

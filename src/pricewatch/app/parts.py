@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
-import msgspec
 import structlog
 
+from pricewatch.app import building
 from pricewatch.app.drifting import Drifting
 from pricewatch.app.fanout import Signals, Tapes
 from pricewatch.app.following import Following
 from pricewatch.app.holes import Holes
-from pricewatch.app.home import home_name
+from pricewatch.app.lastmails import mails_out
 from pricewatch.app.links import (
     RULES,
     SIGNALS,
@@ -27,6 +27,7 @@ from pricewatch.app.links import (
     TickInlet,
 )
 from pricewatch.app.previewing import desk
+from pricewatch.app.seats import Evaluator, Shard, Tally
 from pricewatch.app.stages import Stages
 from pricewatch.app.wiring import Store, ingest_folder, instrument_lists, stay_away
 from pricewatch.bus.redis_streams import RedisBus
@@ -41,10 +42,8 @@ from pricewatch.ingest.instruments import Directory
 from pricewatch.ingest.settings import IngestSettings
 from pricewatch.ingest.worker import Ingest, listings
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.journal import Grant, Journal, SignalSink
+from pricewatch.ports.journal import SignalSink
 from pricewatch.ports.models import ForecastSink
-from pricewatch.ports.outbox import DeliveryState
-from pricewatch.ports.rules import RuleChanges
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import Gap, Mark, PriceTape, TickSink
 from pricewatch.rules.document import parse
@@ -52,55 +51,6 @@ from pricewatch.store.audit import Auditor
 from pricewatch.training.promote import Desk
 
 log = structlog.get_logger(__name__)
-
-
-class Tally(msgspec.Struct, frozen=True):
-    """Trades: after a drained stop `received == stored + duplicates + rejected`."""
-
-    received: int = 0
-    stored: int = 0
-    duplicates: int = 0
-    rejected: int = 0
-
-
-class Evaluator(Part, TickSink, RuleChanges, ForecastSink, Protocol):
-    """What the engine's shell is to the others. Its libraries are heavy: only a process with its role loads them."""
-
-    async def recover(self, markets: Sequence[Market]) -> None:
-        """Begin where the last owner ended."""
-        ...
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        ...
-
-    def follow(self, markets: Iterable[Market]) -> None:
-        """Take up further markets."""
-        ...
-
-    def is_blind(self, market: int) -> bool:
-        """Whether no connection brings this market's trades."""
-        ...
-
-
-class Shard(Part, Journal, Protocol):
-    """The right to evaluate, as its engine and those around it need it."""
-
-    async def acquire(self) -> Grant:
-        """Stand by until it is ours."""
-        ...
-
-    async def run(self) -> None:
-        """Keep it, until cancelled."""
-        ...
-
-    async def sure(self) -> None:
-        """Return once it is certainly ours."""
-        ...
-
-    async def release(self) -> None:
-        """Hand it over."""
-        ...
 
 
 class Assembly:
@@ -134,8 +84,13 @@ class Assembly:
         self._replaceable = settings.evaluation.replaceable
         if self._replaceable is None:
             self._replaceable = "ingest" not in self._roles
-        self.shard = self._build_shard() if "engine" in self._roles else None
-        self.evaluation = self._build_evaluation(self.shard) if self.shard is not None else None
+        self.shard: Shard | None = None
+        self.evaluation: Evaluator | None = None
+        if "engine" in self._roles:
+            self.shard = building.shard(settings, store, owner, replaceable=self._replaceable)
+            self.evaluation = building.evaluation(
+                settings, store, clock, owner, self.shard, tape=self._tapes, signals=self._sinks, drifts=self._drifting
+            )
         self.following = Following(
             settings.ingest, store.choices, apply=self.follow, interval=settings.ingest.markets_interval
         )
@@ -170,39 +125,6 @@ class Assembly:
         )
 
     # -- building -----------------------------------------------------------------------------------------------------
-
-    def _build_shard(self) -> Shard:
-        from pricewatch.evaluation.takeover import Tenure
-
-        return Tenure(
-            self.settings.evaluation,
-            self.store.journal,
-            owner=self._owner,
-            home=home_name(self.settings.app.data),
-            rows=self.store.ticks if self._replaceable else None,
-        )
-
-    def _build_evaluation(self, journal: Journal) -> Evaluator:
-        from pricewatch.engine.evaluate import Engine
-        from pricewatch.evaluation.worker import Evaluation
-
-        store = self.store
-        return Evaluation(
-            self.settings.evaluation,
-            lambda: Engine(self.settings.engine),
-            clock=self.clock,
-            owner=self._owner,
-            writer=store.ticks,
-            ticks=store.log,
-            history=store.history,
-            journal=journal,
-            rules=store.rules,
-            models=store.models,
-            tape=self._tapes,
-            signals=self._sinks,
-            drifts=self._drifting,
-            watchlists=store.records.watchlists,
-        )
 
     def _build_gateway(self) -> Gateway:
         store = self.store
@@ -275,7 +197,7 @@ class Assembly:
         if self.delivery is not None:
             self.add_parts(self.delivery)
             stages.start("delivery", self.delivery.run())
-            stages.on_stop("mails", self._mails_out)
+            stages.on_stop("mails", partial(mails_out, self.delivery, self.store.outbox, self.clock))
         if self.evaluation is not None and self.shard is not None:
             await self._start_evaluation(stages, self.evaluation, self.shard)
         if "training" in self._roles and self.evaluation is not None:
@@ -370,20 +292,7 @@ class Assembly:
         )
 
     def _start_training(self, stages: Stages, forecasts: ForecastSink) -> None:
-        from pricewatch.training.worker import Trainer
-
-        store = self.store
-        trainer = Trainer(
-            self.settings.training,
-            self.markets,
-            history=store.history,
-            spreads=store.spreads,
-            models=store.models,
-            registry=store.registry,
-            artefacts=store.artefacts,
-            forecasts=forecasts,
-            clock=self.clock,
-        )
+        trainer = building.trainer(self.settings, self.store, self.clock, self.markets, forecasts)
         self._followers.append(trainer.follow)
         self.add_parts(trainer)
         self._drifting.add(trainer)
@@ -459,23 +368,3 @@ class Assembly:
         if self._bus is not None:
             inlet = Inlet(self._bus, topic, group, self._owner, handler)
             stages.start(f"{topic}.{group}", inlet.run())
-
-    async def _mails_out(self) -> None:
-        """At the stop: give mails due now the time to go, unless their way is blocked anyway."""
-        if self.delivery is None:
-            return
-        while self.delivery.trouble() is None and await self._owes_mail(self.delivery):  # noqa: ASYNC110 - in the table
-            await asyncio.sleep(0.05)
-
-    async def _owes_mail(self, delivery: DeliveryWorker) -> bool:
-        now, off = self.clock.now(), delivery.status()["off"]
-        try:
-            rows = [
-                row
-                for state in (DeliveryState.QUEUED, DeliveryState.SENDING)
-                for row in await self.store.outbox.listing(state=state)
-            ]
-        except Unavailable as error:
-            log.info("mails.left", error=str(error))
-            return False
-        return any(row.not_before <= now and row.channel not in off for row in rows)

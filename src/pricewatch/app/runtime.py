@@ -14,7 +14,8 @@ import structlog
 from pricewatch.app.clock import SystemClock
 from pricewatch.app.garbage import Garbage
 from pricewatch.app.loopwatch import LoopWatch
-from pricewatch.app.parts import Assembly, Tally
+from pricewatch.app.parts import Assembly
+from pricewatch.app.seats import Tally
 from pricewatch.app.stages import Stages, close_within
 from pricewatch.app.startup import Startup
 from pricewatch.app.wiring import Store, build_store, embedded, open_store

@@ -33,6 +33,7 @@ from pricewatch.store.maintenance import Maintenance
 from pricewatch.store.migrate import migrate
 from pricewatch.store.models import PostgresModelStore
 from pricewatch.store.outbox import PostgresOutbox
+from pricewatch.store.packed import PostgresPackedHistory
 from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
 from pricewatch.store.registry import PostgresRegistry
@@ -68,6 +69,7 @@ class Store:
     registry: PostgresRegistry
     artefacts: ObjectArtefacts
     spreads: PostgresSpreads
+    columns: PostgresPackedHistory
     journal: PostgresJournal
     rules: PostgresRuleBook
     accounts: PostgresAccounts
@@ -118,6 +120,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         models=PostgresModelStore(database),
         registry=PostgresRegistry(database),
         spreads=PostgresSpreads(bulk),
+        columns=PostgresPackedHistory(bulk, catalog.steps),
         artefacts=ObjectArtefacts(settings.blobs, settings.app.data / "models"),
         journal=PostgresJournal(commits, clock),
         rules=PostgresRuleBook(database, clock),

@@ -33,10 +33,10 @@ class ObjectArtefacts:
 
     async def put(self, name: str, payload: bytes) -> Seal:
         """Store once under a new name; what is there already is kept. Raises `Unavailable`."""
+        store = await self._ready()
         import obstore
         from obstore.exceptions import AlreadyExistsError, BaseError
 
-        store = await self._ready()
         try:
             with contextlib.suppress(AlreadyExistsError):
                 async with asyncio.timeout(self._settings.timeout):
@@ -60,10 +60,10 @@ class ObjectArtefacts:
 
     async def remove(self, names: Sequence[str]) -> None:
         """What is not there is fine. Raises `Unavailable`."""
+        store = await self._ready()
         import obstore
         from obstore.exceptions import BaseError, NotFoundError
 
-        store = await self._ready()
         for name in names:
             try:
                 async with asyncio.timeout(self._settings.timeout):
@@ -74,10 +74,10 @@ class ObjectArtefacts:
                 raise Unavailable(f"artefact {name} cannot be removed: {_brief(error)}") from error
 
     async def _read(self, name: str) -> bytes:
+        store = await self._ready()
         import obstore
         from obstore.exceptions import BaseError, NotFoundError
 
-        store = await self._ready()
         try:
             async with asyncio.timeout(self._settings.timeout):
                 found = await obstore.get_async(store, name)
@@ -90,6 +90,7 @@ class ObjectArtefacts:
             raise Unavailable(f"artefact {name} cannot be read: {_brief(error)}") from error
 
     async def _ready(self) -> Any:
+        """The store; its library, which takes a while to import, is in memory from then on."""
         if self._opened is None:
             if not self._key:
                 self._key = await asyncio.to_thread(_own_key, self._folder)

@@ -209,11 +209,21 @@ def _beside(one: Baseline, other: Baseline) -> Sequence[Sequence[object]]:
     for found in one.metrics.get("horizons", ()):
         beside = later.get(found["steps"])
         rows.append((f"error {found['steps']} steps ahead", _mae(found), "" if beside is None else _mae(beside)))
+    if one.metrics.get("events"):
+        rows.append(("events found (100: all at once)", _events(one), _events(other)))
     return rows
 
 
 def _mae(found: dict[str, Any]) -> str:
     return f"{found['mae']:.5f} (naive {found['mae_naive']:.5f})"
+
+
+def _events(one: Baseline) -> str:
+    found = one.metrics.get("events")
+    if not found:
+        return ""
+    met = f"{found['met']} of {found['windows']}, {found['false_alarms']} false alarms"
+    return f"{found['score']:.0f}: {met} (plain level {found['score_level']:.0f})"
 
 
 def _window(one: Baseline) -> tuple[Any, Any]:

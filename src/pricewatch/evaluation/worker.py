@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,18 +13,20 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Tick, Trade
 from pricewatch.domain.model import Activation, Forecast
-from pricewatch.domain.rule import RuleCommand
 from pricewatch.engine.evaluate import Engine
 from pricewatch.evaluation.committer import Committer
-from pricewatch.evaluation.recovery import active_rule, restore
+from pricewatch.evaluation.intake import Intake
+from pricewatch.evaluation.recovery import restore
+from pricewatch.evaluation.saving import save_models
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
+from pricewatch.evaluation.spooling import Spooling
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Journal, SignalSink
 from pricewatch.ports.models import DriftSink, ModelStore
 from pricewatch.ports.records import Watchlists
-from pricewatch.ports.rules import RuleBook, StoredRule
+from pricewatch.ports.rules import RuleBook
 from pricewatch.ports.ticks import History, PriceTape, TickLog, TickWriter
 from pricewatch.telemetry.metrics import Sample
 
@@ -73,23 +74,21 @@ class Evaluation:
         self._signals = signals
         self._drifts = drifts
         self._watchlists = watchlists
-        self._watched = Watched(watchlists)
         self._markets: dict[int, Market] = {}
         self._seen = 0
         self._evaluated = 0
-        self._spool_due = False
+        self._spooling = Spooling(writer, settings.spool_interval)
         self._wake = asyncio.Event()
         self._rules_wake = asyncio.Event()
         self._committer: Committer | None = None
+        self._made: Intake | None = None
         self._recovered = False
         self._tail: deque[tuple[int, Trade]] | None = None
         self._later: deque[tuple[Activation, Forecast]] = deque()
         self._sight = Sight(self._engine)
-        self._loop: asyncio.AbstractEventLoop | None = None
         self.trades = 0
         self.quotes = 0
         self.pauses = 0
-        self.unreadable_rules = 0
 
     # -- start-up ---------------------------------------------------------------------------------------------------
 
@@ -98,11 +97,9 @@ class Evaluation:
 
         Raises `Unavailable` when storage goes away meanwhile: then it may be called again from the beginning.
         """
-        self._loop = asyncio.get_running_loop()
         self._engine = self._make_engine()
         self._markets.clear()
         self._sight = Sight(self._engine)
-        self._watched = Watched(self._watchlists)
         self._recovered = False
         for market in markets:
             self._markets[market.id] = market
@@ -117,6 +114,8 @@ class Evaluation:
             signals=self._signals,
             limit=self._settings.commit_changes,
         )
+        watched = Watched(self._watchlists)
+        self._made = Intake(self._engine, self._committer, watched, self._rules, self._next_seen)
         self._seen = self._evaluated = max(claim.cursor, 0)
         restored = await restore(
             self._engine,
@@ -128,11 +127,11 @@ class Evaluation:
             models=self._models,
             history=self._history,
             ticks=self._ticks,
-            take_up=self._take_up,
-            watched=self._watched,
+            take_up=self._intake.placed,
+            watched=watched,
         )
         self._engine.drifts = []  # those of history were told before
-        self.unreadable_rules = restored.unreadable
+        self._intake.unreadable = restored.unreadable
         self._later = deque(restored.later)
         await self._read_on()
         self._activate_before(None)
@@ -173,6 +172,12 @@ class Evaluation:
             raise RuntimeError("recover() comes before everything else")
         return self._committer
 
+    @property
+    def _intake(self) -> Intake:
+        if self._made is None:
+            raise RuntimeError("recover() comes before everything else")
+        return self._made
+
     # -- the synchronous chain --------------------------------------------------------------------------------------
 
     def _next_seen(self) -> int:
@@ -191,7 +196,7 @@ class Evaluation:
         if isinstance(tick, Trade):
             self.trades += 1
             self._writer.trade(tick, seen)
-            if not self._spool_due:
+            if not self._spooling.due:
                 self._spool_soon()
             if self._tail is not None:
                 self._tail.append((seen, tick))
@@ -250,30 +255,15 @@ class Evaluation:
                 self._drifts.drifted(drift)
 
     def _spool_soon(self) -> None:
-        if self._loop is None:
+        if self._committer is None:
             raise RuntimeError("recover() comes before offer()")
-        self._spool_due = True
-        self._loop.call_later(self._settings.spool_interval, self._spool_now)
-
-    def _spool_now(self) -> None:
-        self._spool_due = False
-        self._spool()
-
-    def _spool(self) -> None:
-        """A full disk is told by the writer's own status; the cursor then stands, for a commit spools first."""
-        with contextlib.suppress(Unavailable):
-            self._writer.spool()
+        self._spooling.soon()
 
     # -- commands, each with a place in the order -------------------------------------------------------------------
 
     def rules_changed(self) -> None:
         """Somebody changed a rule: look soon."""
         self._rules_wake.set()
-
-    def _take_up(self, stored: StoredRule) -> int:
-        seen = self._next_seen()
-        self._owned.take_up(stored.id, stored.version, seen)
-        return seen
 
     def forecast_ready(self, forecast: Forecast) -> None:
         """Use a stored forecast from now on."""
@@ -285,32 +275,6 @@ class Evaluation:
         self._owned.activate(activation)
         self._wake.set()
 
-    def _take_up_rules(self, pending: Iterable[StoredRule]) -> None:
-        for stored in pending:
-            seen = self._take_up(stored)
-            self._watched.forget(stored.id)
-            if stored.deleted:
-                self._engine.disarm(stored.id)
-                continue
-            active = active_rule(stored, seen)
-            if active is None:
-                self.unreadable_rules += 1
-                self._engine.disarm(stored.id)
-            else:
-                self._engine.arm(active)
-                self._watched.follow(active)
-        if not self._owned.idle:
-            self._wake.set()
-
-    def _obey(self, commands: Iterable[RuleCommand]) -> None:
-        """Each at a place of its own, so that a restart finds it there."""
-        for command in commands:
-            seen = self._next_seen()
-            self._engine.command(command, seen)
-            self._evaluated = seen
-            self._owned.obey(command.rule_id, command.number, seen)
-            self._wake.set()
-
     # -- the loops --------------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -320,9 +284,10 @@ class Evaluation:
                 group.create_task(self._commit_loop(), name="evaluation.commit")
                 group.create_task(self._timer_loop(), name="evaluation.timers")
                 group.create_task(self._rules_loop(), name="evaluation.rules")
-                group.create_task(self._model_loop(), name="evaluation.models")
+                saving = save_models(self._engine, self._owned, self._markets.keys, self._settings.snapshot_interval)
+                group.create_task(saving, name="evaluation.models")
         finally:
-            self._spool()
+            self._spooling.now()
             if not self._owned.idle or self._owned.cursor < self._evaluated:
                 await self._owned.commit(self._evaluated, self._clock.now)
 
@@ -404,32 +369,15 @@ class Evaluation:
                 log.debug("rules.unavailable", error=str(error))
 
     async def _look_for_rules(self) -> None:
-        """Take up what was changed and obey what was said; while evaluation waits for storage, `_resume` wakes us."""
-        # Before we ask: what is committed while we wait must not be taken up twice.
-        known, obeyed = self._owned.taken_up, self._owned.obeyed
-        pending = await self._rules.pending()
-        commands = await self._rules.pending_commands()
-        if self._tail is None:
-            self._take_up_rules(rule for rule in pending if (rule.id, rule.version) not in known)
-            self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
-            for active in await self._watched.changed():
-                self._engine.arm(active)
-
-    async def _model_loop(self) -> None:
-        """A few markets at a time, so that saving never holds the loop."""
-        at = 0
-        while True:
-            markets = list(self._markets)
-            share = max(1, -(-len(markets) // 50))
-            await asyncio.sleep(self._settings.snapshot_interval / max(1, -(-len(markets) // share)))
-            chosen = markets[at : at + share]
-            at = at + share if at + share < len(markets) else 0
-            for market in chosen:
-                self._owned.keep(self._engine.snapshot(market))
-            try:
-                await self._owned.save_models()
-            except Unavailable as error:
-                log.debug("models.unsaved", error=str(error))
+        """Take up what is new; while evaluation waits for storage, `_resume` wakes us."""
+        newest = await self._intake.look(lambda: self._tail is None)
+        if self._tail is not None:
+            return
+        if newest is not None:
+            self._evaluated = newest
+        if not self._owned.idle:
+            self._wake.set()
+        await self._intake.look_at_lists()
 
     # -- what it tells ----------------------------------------------------------------------------------------------
 
@@ -447,6 +395,11 @@ class Evaluation:
             "paused": self._tail is not None,
             "storage": "down" if committer and committer.down_since is not None else "up",
         }
+
+    @property
+    def unreadable_rules(self) -> int:
+        """Stored rules that cannot be read."""
+        return self._made.unreadable if self._made is not None else 0
 
     def features(self, market: int) -> Features | None:
         """What is known at a market's last closed minute; None before the first, and for unknown markets."""

@@ -218,9 +218,11 @@ class Bitfinex(Exchange):
 
     def _count(self, raw: msgspec.Raw, out: list[Output]) -> None:
         """Sequence numbers grow by one from frame to frame, over all channels of the connection."""
-        number: int | None = None
-        with suppress(*UNUSABLE):
+        number: int | None
+        try:
             number = _decode_number(raw)
+        except UNUSABLE:
+            number = None
         if number is None:
             out.append(Lost("a frame without its sequence number"))
         elif self._last is not None and number != self._last + 1:

@@ -77,6 +77,9 @@ class _Level(msgspec.Struct, gc=False, array_like=True):
     size: float
 
 
+_NONE = _Level(0.0, 0.0)
+
+
 class _Book(msgspec.Struct):
     microtimestamp: int
     bids: msgspec.Raw
@@ -342,10 +345,12 @@ def _tail(native: str) -> bytes:
 def _best(levels: msgspec.Raw) -> _Level | None:
     """The first level that has a size: nearly always the first, so that the other 99 are not read."""
     head = bytes(memoryview(levels)[1:64])
-    with suppress(*UNUSABLE):
+    try:
         level = _decode_level(head[: head.find(b"]") + 1])
-        if level.size > 0.0:
-            return level
+    except UNUSABLE:
+        level = _NONE
+    if level.size > 0.0:
+        return level
     return next((level for level in _decode_levels(levels) if level.size > 0.0), None)
 
 

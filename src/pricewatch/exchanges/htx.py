@@ -6,7 +6,6 @@ https://huobiapi.github.io/docs/spot/v1/en/#get-the-most-recent-trades (the last
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Collection, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple, TypeVar
@@ -38,6 +37,7 @@ from pricewatch.exchanges.base import (
     torn,
     within,
 )
+from pricewatch.exchanges.gzipped import inflated
 from pricewatch.exchanges.listing import Listed, instruments
 from pricewatch.exchanges.rows import Best, Key, Millis, best, salvaged
 from pricewatch.exchanges.symbols import split
@@ -45,15 +45,12 @@ from pricewatch.exchanges.symbols import split
 _BUY, _SELL, _HISTORY = int(Side.BUY), int(Side.SELL), int(Flag.HISTORY)
 _SIDES = {"buy": _BUY, "sell": _SELL}
 _TRADES, _BOOK = "trade.detail", "bbo"
-_GZIP = b"\x1f\x8b"
 _MOST = 1 << 20
 """Bytes a frame may inflate to; a large one has a few tens of thousands."""
 _LISTED = ord("]")
 """Trades end with a list, books do not."""
 _ELSEWHERE = (*UNUSABLE, LookupError)
 """What reading a frame as the wrong kind raises, or as a topic that is not ours."""
-_SMALL = 1_000
-"""Bytes of a frame that cannot inflate beyond that: deflate yields at most 1,032 times what goes in."""
 _BY_ID = attrgetter("trade_id")
 _PAGE = 2000
 _CANDLES = 1000
@@ -239,7 +236,7 @@ class Htx(Exchange):
 
         A frame that is not compressed is read as it is.
         """
-        data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else _inflated(frame)
+        data = frame.encode(errors="surrogatepass") if isinstance(frame, str) else inflated(frame, _MOST)
         try:
             if data[-3] == _LISTED:
                 trades = _decode_trades(data)
@@ -360,25 +357,6 @@ def _topic(native: str, channel: str) -> str:
 def _request(verb: str, subscription: Subscription) -> Send:
     name = _topic(*subscription)
     return Send(msgspec.json.encode({verb: name, "id": name}).decode())
-
-
-def _inflated(frame: bytes) -> bytes:
-    """What a compressed frame holds; never more than a frame of this venue may."""
-    if not frame.startswith(_GZIP):
-        return frame
-    if len(frame) <= _SMALL:
-        try:
-            return zlib.decompress(frame, 31, 2 * _SMALL)
-        except zlib.error as error:
-            raise BadData("malformed", f"not gzip: {error}") from error
-    stream = zlib.decompressobj(wbits=31)
-    try:
-        data = stream.decompress(frame, _MOST)
-    except zlib.error as error:
-        raise BadData("malformed", f"not gzip: {error}") from error
-    if not stream.eof:
-        raise BadData("malformed", "a torn frame" if len(data) < _MOST else f"inflates beyond {_MOST} bytes")
-    return data
 
 
 def _unwrap(body: bytes, decode: Callable[[msgspec.Raw], ValueT], unusable: type[BadData] = BadData) -> ValueT:

@@ -6,8 +6,14 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from pricewatch.domain.market import Candle
 from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
+from pricewatch.domain.packed import Packed
+from pricewatch.domain.time import MINUTE
+
+FORGOTTEN_AT_ONCE = 200
+"""Versions a call forgets at most: with their rows a few tens of milliseconds of the database's time."""
+OVERLAP = 10 * MINUTE
+"""How long rows of a version that has a successor are kept on: times of venues and our order are no more apart."""
 
 
 class ModelStore(Protocol):
@@ -37,6 +43,20 @@ class ModelStore(Protocol):
         """The newest stored forecast of a market."""
         ...
 
+    async def forget_forecasts(self, before: int, *, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forget at most `limit` versions that expired before that instant, the longest expired first.
+
+        Each market's newest stays. Returns how many there were.
+        """
+        ...
+
+    async def thin_forecasts(self, since: int) -> None:
+        """Forget rows of versions in use since that place in the order whose successor is in use as well.
+
+        Rows that begin less than `OVERLAP` after the successor's place stay.
+        """
+        ...
+
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
         """One stored row of a version, by where it begins; None when it is not there (any more)."""
         ...
@@ -50,15 +70,23 @@ class ModelStore(Protocol):
         ...
 
 
-class Spreads(Protocol):
-    """How far bid and ask were apart, by hour."""
+class PackedHistory(Protocol):
+    """A market's candles in one piece and unopened: for fits, which read thousands."""
 
-    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
-        """Mean spreads in per cent as candles of whole hours with `start <= at < end`, oldest first.
+    async def candles(self, market: int, start: int, end: int, *, span: int) -> Packed:
+        """All candles of `span` (one minute or one hour, µs) with `start <= at < end`, as `History` has them."""
+        ...
 
-        All four prices are the mean, the volume is the number of quotes. Hours without quotes are left out.
+    async def spreads(self, market: int, start: int, end: int) -> Packed:
+        """Mean spreads between bid and ask in per cent as candles of whole hours with `start <= at < end`.
+
+        All prices are the mean, the volume is the number of quotes. Hours without quotes are left out.
         """
         ...
+
+
+class Spreads(Protocol):
+    """How far bid and ask were apart, by hour."""
 
     async def count_spreads(self, market: int, upto: int) -> None:
         """Count the whole hours before `upto` from stored quotes, as far as that has not been done yet."""

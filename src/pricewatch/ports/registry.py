@@ -24,8 +24,8 @@ class Registry(Protocol):
         """Write an event down that changes nothing."""
         ...
 
-    async def pointers(self) -> list[Pointer]:
-        """What is in use, by market and kind."""
+    async def pointers(self, *, since: int = 0) -> list[Pointer]:
+        """What is in use, and has been put in use at `since` or later, by market and kind."""
         ...
 
     async def baseline(self, version: uuid.UUID) -> Baseline | None:

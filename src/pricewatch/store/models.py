@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP
 from pricewatch.store.pool import Connection, Database
 from pricewatch.store.sql import load
 
@@ -72,6 +73,18 @@ class PostgresModelStore:
         """The newest stored forecast of a market."""
         version = await self._database.fetchval(SQL["newest"], market)
         return None if version is None else (await self.forecasts({version}))[version]
+
+    async def forget_forecasts(self, before: int, *, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forget at most `limit` versions that expired before that instant, the longest expired first.
+
+        Each market's newest stays. Returns how many there were.
+        """
+        tag = await self._database.execute(SQL["forget"], before, limit)
+        return int(tag.rpartition(" ")[2])
+
+    async def thin_forecasts(self, since: int) -> None:
+        """Forget rows of versions in use since then that their successor has taken over, but for a few minutes."""
+        await self._database.execute(SQL["thin"], since, OVERLAP)
 
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
         """One stored row of a version, by where it begins."""

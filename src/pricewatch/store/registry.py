@@ -47,9 +47,9 @@ class PostgresRegistry:
         """Write an event down that changes nothing."""
         await self._database.execute(SQL["note"], *_event(event))
 
-    async def pointers(self) -> list[Pointer]:
-        """What is in use, by market and kind."""
-        return [Pointer(*row) for row in await self._database.fetch(SQL["pointers"])]
+    async def pointers(self, *, since: int = 0) -> list[Pointer]:
+        """What is in use, and has been put in use at `since` or later, by market and kind."""
+        return [Pointer(*row) for row in await self._database.fetch(SQL["pointers"], since)]
 
     async def baseline(self, version: uuid.UUID) -> Baseline | None:
         """One version; the id of a forecast's rows finds the version they come from."""

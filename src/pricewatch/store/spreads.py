@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pricewatch.domain.market import Candle
 from pricewatch.domain.time import DAY, HOUR
 from pricewatch.store.pool import Connection, Database
 from pricewatch.store.sql import load
@@ -18,11 +17,6 @@ class PostgresSpreads:
     def __init__(self, ticks: Database) -> None:
         """`ticks` is a pool made with `Database.for_ticks`."""
         self._ticks = ticks
-
-    async def spreads(self, market: int, start: int, end: int, *, limit: int = 10_000) -> list[Candle]:
-        """Mean spreads in per cent as candles of whole hours with `start <= at < end`, oldest first."""
-        rows = await self._ticks.fetch(SQL["spreads"], market, start, end, limit)
-        return [Candle(market, at, mean, mean, mean, mean, float(quotes), quotes) for at, mean, quotes in rows]
 
     async def count_spreads(self, market: int, upto: int) -> None:
         """Count the whole hours before `upto` that have not been counted yet, a day at a time."""

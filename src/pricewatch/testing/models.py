@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from itertools import pairwise
+
+import msgspec
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP
 
 
 class MemoryModelStore:
@@ -49,6 +53,24 @@ class MemoryModelStore:
     async def forecast(self, market: int) -> Forecast | None:
         """The newest stored forecast of a market."""
         return next((one for one in reversed(self._forecasts.values()) if one.market == market), None)
+
+    async def forget_forecasts(self, before: int, *, limit: int = FORGOTTEN_AT_ONCE) -> int:
+        """Forget at most `limit` versions that expired before that instant; each market's newest stays."""
+        newest = {one.market: one.version for one in self._forecasts.values()}
+        old = [one for one in self._forecasts.values() if one.expires < before and one.version != newest[one.market]]
+        gone = {one.version for one in sorted(old, key=lambda one: one.expires)[:limit]}
+        self._forecasts = {version: one for version, one in self._forecasts.items() if version not in gone}
+        self._activations = {place: one for place, one in self._activations.items() if one.version not in gone}
+        return len(gone)
+
+    async def thin_forecasts(self, since: int) -> None:
+        """Forget rows that a successor has taken over, but for `OVERLAP`."""
+        used = sorted(one for one in self._activations if one[1] >= since)
+        for (market, seen), (later, until) in pairwise(used):
+            if market == later:
+                one = self._forecasts[self._activations[market, seen].version]
+                rows = [row for row in one.rows if row.at < until + OVERLAP]
+                self._forecasts[one.version] = msgspec.structs.replace(one, rows=rows)
 
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
         """One stored row of a version, by where it begins."""

@@ -44,9 +44,10 @@ class MemoryRegistry:
         """Write an event down that changes nothing."""
         self._events.append(msgspec.structs.replace(event, id=len(self._events) + 1))
 
-    async def pointers(self) -> list[Pointer]:
-        """What is in use, by market and kind."""
-        return [self._pointers[place] for place in sorted(self._pointers)]
+    async def pointers(self, *, since: int = 0) -> list[Pointer]:
+        """What is in use, and has been put in use at `since` or later, by market and kind."""
+        found = [self._pointers[place] for place in sorted(self._pointers)]
+        return [one for one in found if one.since >= since]
 
     async def baseline(self, version: uuid.UUID) -> Baseline | None:
         """One version; the id of a forecast's rows finds the version they come from."""

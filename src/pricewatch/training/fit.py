@@ -8,12 +8,14 @@ import msgspec
 import numpy as np
 
 from pricewatch.domain.errors import BadData
+from pricewatch.domain.packed import Packed
+from pricewatch.models.baselines.events import score_events
 from pricewatch.models.baselines.forecast import Forecaster, Metrics, Plan, Rows, Series, measure
 from pricewatch.models.baselines.history import Examined, examine
 from pricewatch.models.baselines.kinds import KINDS, Columns, Kind, from_log, to_log
 from pricewatch.models.baselines.shape import Numbers, Shape, dump, load, seasons_for
 from pricewatch.models.baselines.shrink import shrunk
-from pricewatch.training.job import Failed, Fitted, Job, Packed
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.seasons import fit_shape, libraries
 
 
@@ -32,9 +34,10 @@ def fit(job: Job) -> Fitted | Failed:
 def columns(packed: Packed) -> Columns:
     """Candles as they were packed."""
     high, low, close, volume = (
-        np.frombuffer(one, dtype=np.float64) for one in (packed.high, packed.low, packed.close, packed.volume)
+        np.frombuffer(one, dtype=">f8").astype(np.float64)
+        for one in (packed.high, packed.low, packed.close, packed.volume)
     )
-    return Columns(np.frombuffer(packed.at, dtype=np.int64), high, low, close, volume)
+    return Columns(np.frombuffer(packed.at, dtype=">i8").astype(np.int64), high, low, close, volume)
 
 
 def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:
@@ -44,10 +47,10 @@ def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:
     since = held_since(len(rows.at), kind.held)
     shape = _new(series, since, kind, plan)
     challenger = Forecaster(series, plan, shape)
-    metrics = measure(challenger, since, job.levels)
+    metrics = _measured(challenger, since, job.levels)
     known, refused = _known(job.champion)
     champion = None if known is None else Forecaster(series, plan, known)
-    rival = None if champion is None else measure(champion, since, job.levels)
+    rival = None if champion is None else _measured(champion, since, job.levels)
     won = rival is None or (not job.pinned and metrics.loss <= rival.loss)
     better = challenger if won or champion is None else champion
     ahead = better.ahead(max(1, job.reach // series.step), job.levels, 0 if plan.whole else since)
@@ -73,6 +76,10 @@ def _fit(job: Job, kind: Kind, found: Examined, rows: Columns) -> Fitted:
         note=found.note,
         refused=refused,
     )
+
+
+def _measured(forecaster: Forecaster, since: int, levels: list[float]) -> Metrics:
+    return msgspec.structs.replace(measure(forecaster, since, levels), events=score_events(forecaster, since))
 
 
 def _known(artefact: bytes) -> tuple[Shape | None, str]:

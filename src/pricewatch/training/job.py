@@ -2,49 +2,11 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from pricewatch.domain.market import Candle
-
-
-class Packed(msgspec.Struct, frozen=True):
-    """Candles by column, each the bytes of its numbers: cheap to hand to another process, however many there are."""
-
-    at: bytes
-    high: bytes
-    low: bytes
-    close: bytes
-    volume: bytes
-
-    def __len__(self) -> int:
-        return len(self.at) // 8
-
-
-class Packer:
-    """Collects candles column by column."""
-
-    def __init__(self) -> None:
-        self.at = array("q")
-        self._prices = (array("d"), array("d"), array("d"), array("d"))
-
-    def add(self, candles: Iterable[Candle]) -> None:
-        """In any order; what is unusable is left to the fit process."""
-        high, low, close, volume = self._prices
-        for one in candles:
-            self.at.append(one.at)
-            high.append(one.high)
-            low.append(one.low)
-            close.append(one.close)
-            volume.append(one.volume)
-
-    def packed(self) -> Packed:
-        """All so far."""
-        high, low, close, volume = self._prices
-        return Packed(self.at.tobytes(), high.tobytes(), low.tobytes(), close.tobytes(), volume.tobytes())
+from pricewatch.domain.packed import Packed
 
 
 class Job(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ class FitPool:
         """`work` is what the process does; it must be importable there."""
         self._settings = settings
         self._work = work
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: asyncio.Future[ProcessPoolExecutor] | None = None
         self._folder = ""
         self._tasks = 0
         self.killed = 0
@@ -44,14 +44,14 @@ class FitPool:
 
     async def fit(self, job: Job) -> Fitted | Failed:
         """One at a time."""
-        if self._pool is None:
-            self._open()
-        assert self._pool is not None  # noqa: S101 - just opened
-        self._tasks += 1
         loop = asyncio.get_running_loop()
+        if self._pool is None:
+            self._pool = loop.run_in_executor(None, self._start)
+        pool = await asyncio.shield(self._pool)
+        self._tasks += 1
         try:
             async with asyncio.timeout(self._settings.fit_timeout):
-                outcome = await loop.run_in_executor(self._pool, self._work, job)
+                outcome = await loop.run_in_executor(pool, self._work, job)
         except TimeoutError:
             self.killed += 1
             log.warning("training.process_killed", kind=job.kind, seconds=self._settings.fit_timeout)
@@ -67,9 +67,10 @@ class FitPool:
 
     async def close(self) -> None:
         """Kill the process and whatever it started, and remove its files. The next fit starts a new one."""
-        pool, self._pool, self._tasks = self._pool, None, 0
-        if pool is None:
+        started, self._pool, self._tasks = self._pool, None, 0
+        if started is None:
             return
+        pool = await started
         self._kill()
         await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
@@ -84,14 +85,17 @@ class FitPool:
             self.replaced += 1
             await self.close()
 
-    def _open(self) -> None:
+    def _start(self) -> ProcessPoolExecutor:
+        """Not on the event loop: a process takes milliseconds to start."""
         self._folder = tempfile.mkdtemp(prefix="pricewatch-fit-")
-        self._pool = ProcessPoolExecutor(
+        pool = ProcessPoolExecutor(
             max_workers=1,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=prepare,
             initargs=(self._folder, self._settings.nice, self._settings.memory_limit),
         )
+        pool.submit(os.getpid)
+        return pool
 
     def _kill(self) -> None:
         """Only living children of ours: their ids cannot have been given to anybody else."""

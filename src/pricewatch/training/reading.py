@@ -1,27 +1,20 @@
-"""A market's candles read page by page, so that nobody waits while many are turned into numbers."""
+"""A market's candles as a fit takes them: read in one piece, and looked at by nobody on the way."""
 
 from __future__ import annotations
 
-import asyncio
-
 from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import Spreads
-from pricewatch.ports.ticks import History
-from pricewatch.training.job import Packer
+from pricewatch.ports.models import PackedHistory, Spreads
+from pricewatch.ports.ticks import RecentTrades
 from pricewatch.training.refit import Candles
-
-_PAGE = 100
-"""Candles a read turns into numbers at once: well under a millisecond."""
-_HOURS = 10
-"""Hours a read asks for at once: where no hours are stored they are put together from sixty minutes each."""
 
 
 class Reader:
     """Closed candles before the market's newest trade, or before now where there is none."""
 
-    def __init__(self, history: History, spreads: Spreads, clock: Clock) -> None:
-        self._history = history
+    def __init__(self, recent: RecentTrades, columns: PackedHistory, spreads: Spreads, clock: Clock) -> None:
+        self._recent = recent
+        self._columns = columns
         self._spreads = spreads
         self._clock = clock
 
@@ -38,28 +31,13 @@ class Reader:
         """The last `count` hours of spreads, where there were quotes. Raises `Unavailable`."""
         until = await self._closed(market, HOUR)
         await self._spreads.count_spreads(market, until)
-        packer, start = Packer(), until - (count + count // 2) * HOUR
-        while True:
-            page = await self._spreads.spreads(market, start, until, limit=_PAGE)
-            packer.add(page)
-            if len(page) < _PAGE:
-                return Candles(packer.packed(), HOUR, until)
-            start = page[-1].at + HOUR
-            await asyncio.sleep(0)
+        return Candles(await self._columns.spreads(market, until - (count + count // 2) * HOUR, until), HOUR, until)
 
     async def _read(self, market: int, span: int, count: int) -> Candles:
         until = await self._closed(market, span)
-        packer, start = Packer(), until - count * span
-        most = _HOURS if span == HOUR else _PAGE
-        while True:
-            page = await self._history.candles(market, start, until, span=span, limit=most)
-            packer.add(page)
-            if len(page) < most:
-                return Candles(packer.packed(), span, until)
-            start = page[-1].at + span
-            await asyncio.sleep(0)
+        return Candles(await self._columns.candles(market, until - count * span, until, span=span), span, until)
 
     async def _closed(self, market: int, span: int) -> int:
-        recent = await self._history.recent([market], 1)
+        recent = await self._recent.recent([market], 1)
         newest = recent[market][-1].trade.at if market in recent else self._clock.now()
         return newest - newest % span

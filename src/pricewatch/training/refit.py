@@ -20,11 +20,12 @@ from pricewatch.domain.model import (
     Pointer,
     What,
 )
-from pricewatch.domain.time import SECOND, named
+from pricewatch.domain.packed import Packed
+from pricewatch.domain.time import DAY, HOUR, SECOND, named
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import ForecastSink, ModelStore
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, ForecastSink, ModelStore
 from pricewatch.ports.registry import Artefacts, Registry
-from pricewatch.training.job import Failed, Fitted, Job, Packed
+from pricewatch.training.job import Failed, Fitted, Job
 from pricewatch.training.promote import refusal
 from pricewatch.training.settings import TrainingSettings
 
@@ -93,6 +94,7 @@ class Refitter:
         self._clock = clock
         self._payloads: dict[uuid.UUID, bytes] = {}
         self._registered = 0
+        self._pruned = 0
 
     async def refit(self, market: int, kind: str, candles: Candles, pointer: Pointer | None, before: State) -> State:
         """The market's new state. Raises `Unavailable` when storage is away; then nothing has changed."""
@@ -109,7 +111,15 @@ class Refitter:
         return State(outcome.status, outcome.note, expires, in_use)
 
     async def prune(self) -> None:
-        """Forget old versions now and then; artefacts go after the rows that name them."""
+        """Forget old versions and forecasts now and then; artefacts go after the rows that name them."""
+        now, ours = self._clock.now(), self._settings
+        if now >= self._pruned + HOUR:
+            before, since = now - round(ours.forecast_keep * SECOND), now - DAY
+            forgotten = FORGOTTEN_AT_ONCE
+            while forgotten >= FORGOTTEN_AT_ONCE:
+                forgotten = await self._models.forget_forecasts(before)
+            await self._models.thin_forecasts(since)
+            self._pruned = now
         if self._registered >= self._settings.keep_versions:
             self._registered = 0
             await self._artefacts.remove(await self._registry.prune(self._settings.keep_versions))

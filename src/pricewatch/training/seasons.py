@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -24,20 +25,7 @@ def fit_shape(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear
 
     The shape says the same as the library's own prediction. Raises whatever the library raises.
     """
-    from prophet import Prophet
-
-    logging.getLogger("cmdstanpy").disabled = True  # it has just set itself up
-    model = Prophet(
-        growth="linear" if linear else "flat",
-        n_changepoints=10,
-        daily_seasonality=False,
-        weekly_seasonality=False,
-        yearly_seasonality=False,
-        uncertainty_samples=0,
-    )
-    for season in seasons:
-        model.add_seasonality(season.name, season.period, season.order, prior_scale=season.prior)
-    model.fit(pd.DataFrame({"ds": pd.to_datetime(at, unit="us"), "y": value}))
+    model = model_of(at, value, seasons, linear=linear)
     slope, level = _trend(model) if linear else (0.0, float(model.params["m"][0][0]))
     scale = float(model.y_scale or 1.0)
     days = float(at[-1] - at[0]) / DAY
@@ -52,6 +40,29 @@ def fit_shape(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear
     )
 
 
+def model_of(at: Instants, value: Numbers, seasons: Sequence[Season], *, linear: bool = False) -> Any:
+    """The library's own fitted model of these rows."""
+    from prophet import Prophet
+
+    from pricewatch.training.stan import Quick
+
+    logging.getLogger("cmdstanpy").disabled = True  # it has just set itself up
+    model = Prophet(
+        growth="linear" if linear else "flat",
+        n_changepoints=10,
+        daily_seasonality=False,
+        weekly_seasonality=False,
+        yearly_seasonality=False,
+        uncertainty_samples=0,
+    )
+    for season in seasons:
+        model.add_seasonality(season.name, season.period, season.order, prior_scale=season.prior)
+    model.stan_backend = Quick()
+    model.fit(pd.DataFrame({"ds": pd.to_datetime(at, unit="us"), "y": value}))
+    return model
+
+
+@functools.cache
 def libraries() -> Mapping[str, str]:
     """What fits here, with versions."""
     return {name: version(name) for name in LIBRARIES}

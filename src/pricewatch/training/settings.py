@@ -24,6 +24,11 @@ class TrainingSettings(BaseModel):
     ttl: float = Field(
         default=7_200.0, gt=0, description="Seconds of event time after which a band is not used any more"
     )
+    forecast_keep: float = Field(
+        default=31 * 86_400.0,
+        ge=86_400,
+        description="Seconds for which bands are kept once they have expired: signals can be explained for as long",
+    )
     level: float = Field(default=0.95, gt=0.5, lt=1, description="Nominal coverage of the band")
     anchor_half_life: float = Field(
         default=3.0, gt=0, description="Candles after which a close counts half in the band's starting point"
@@ -36,7 +41,7 @@ class TrainingSettings(BaseModel):
         default=2 * 1024**3, ge=0, description="Bytes of address space a fit process may use; 0: unlimited"
     )
     nice: int = Field(default=10, ge=0, le=19, description="How far fit processes step back behind everything else")
-    tasks_per_child: int = Field(default=20, ge=1, description="Fits after which the process is replaced")
+    tasks_per_child: int = Field(default=100, ge=1, description="Fits after which the process is replaced")
 
     baseline_interval: float = Field(
         default=21_600.0, gt=0, description="Seconds between fits of a market's range, volume and outlook"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,15 +14,16 @@ import structlog
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.market import Market
 from pricewatch.domain.model import Pointer
+from pricewatch.domain.time import MINUTE, SECOND
 from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import ForecastSink, ModelStore, Spreads
+from pricewatch.ports.models import ForecastSink, ModelStore, PackedHistory, Spreads
 from pricewatch.ports.registry import Artefacts, Registry
-from pricewatch.ports.ticks import History
+from pricewatch.ports.ticks import RecentTrades
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.training.pool import FitPool
 from pricewatch.training.reading import Reader
 from pricewatch.training.refit import Candles, Fits, Refitter, State
-from pricewatch.training.schedule import Schedule
+from pricewatch.training.schedule import Patience, Schedule
 from pricewatch.training.settings import TrainingSettings
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 """What is fitted from the same candles."""
 _GROUP_OF = {kind: group for group, kinds in GROUPS.items() for kind in kinds}
+_CLOCKS = 5 * MINUTE
+"""By how much clocks may differ between those who promote."""
 _NEW = State("waiting", "not looked at yet")
 _FAILURES = frozenset({"failed", "killed", "died", "memory"})
 """What is not the candles' fault."""
@@ -62,7 +66,8 @@ class Trainer:
         settings: TrainingSettings,
         markets: Sequence[Market],
         *,
-        history: History,
+        history: RecentTrades,
+        columns: PackedHistory,
         spreads: Spreads,
         models: ModelStore,
         registry: Registry,
@@ -72,8 +77,9 @@ class Trainer:
         pool: Pool | None = None,
     ) -> None:
         self._settings = settings
-        self._markets = list(markets)
-        self._reader = Reader(history, spreads, clock)
+        self._markets: dict[int, Market] = {}
+        self._new = list(markets)
+        self._reader = Reader(history, columns, spreads, clock)
         self._registry = registry
         self._pool: Pool = pool or FitPool(settings)
         self._refitter = Refitter(
@@ -86,8 +92,11 @@ class Trainer:
             clock=clock,
         )
         self._schedule: Schedule[Task] = Schedule(settings.retry_interval, settings.jitter, random.Random().random)
+        self._patience: Patience[Task] = Patience(settings.retry_interval)
         self._states: dict[tuple[int, str], State] = {}
+        self._clock = clock
         self._pointers: dict[tuple[int, str], Pointer] = {}
+        self._heeded = 0
         self._expired: set[tuple[int, str]] = set()
         self._last: dict[int, float] = {}
         self._asked: dict[int, str] = {}
@@ -116,7 +125,7 @@ class Trainer:
 
     def follow(self, markets: Sequence[Market]) -> None:
         """Take up further markets from the next round on."""
-        self._markets += [market for market in markets if market not in self._markets]
+        self._new += markets
 
     def refit_soon(self, market: int, reason: str) -> None:
         """Fit this market's baselines at the next look, though not more often than every `early_gap` seconds."""
@@ -169,7 +178,7 @@ class Trainer:
     async def _round(self, loop: asyncio.AbstractEventLoop) -> None:
         """Everything that is due now."""
         now = loop.time()
-        self._schedule.know([(market.id, group) for market in self._markets for group in GROUPS], now)
+        self._greet(now)
         self._hurry(now)
         await self._heed_operators(now)
         while (task := self._schedule.take(loop.time())) is not None:
@@ -177,13 +186,18 @@ class Trainer:
             self._schedule.put_off(task, loop.time(), span)
             await self._refitter.prune()
 
+    def _greet(self, now: float) -> None:
+        """Plan for markets that have come."""
+        new, self._new = self._new, []
+        self._markets.update((market.id, market) for market in new)
+        self._schedule.know([(market.id, group) for market in new for group in GROUPS], now)
+
     def _hurry(self, now: float) -> None:
         """Bring forward what was asked for, unless that market has just had its turn."""
         asked, self._asked = self._asked, {}
-        known = {market.id for market in self._markets}
         for market, reason in asked.items():
             if (
-                market not in known
+                market not in self._markets
                 or now - self._last.get(market, -self._settings.early_gap) < self._settings.early_gap
             ):
                 continue
@@ -194,12 +208,13 @@ class Trainer:
 
     async def _heed_operators(self, now: float) -> None:
         """What was promoted or rolled back elsewhere is put to use now, not at the next refit."""
-        found = {(one.market, one.kind): one for one in await self._registry.pointers()}
-        for key, pointer in found.items():
+        since, self._heeded = self._heeded, self._clock.now() - _CLOCKS
+        for pointer in await self._registry.pointers(since=since):
+            key = (pointer.market, pointer.kind)
             known = self._pointers.get(key)
             if known is not None and known != pointer:
-                self._schedule.rouse((key[0], _GROUP_OF[key[1]]), now)
-        self._pointers = found
+                self._schedule.rouse((pointer.market, _GROUP_OF[pointer.kind]), now)
+            self._pointers[key] = pointer
 
     async def _refit(self, task: Task, loop: asyncio.AbstractEventLoop) -> float:
         """One market's turn; returns after how many seconds it is next."""
@@ -222,7 +237,15 @@ class Trainer:
         fitted = any(self._states[market, kind].fitted for kind in GROUPS[group])
         if fitted:
             self._last[market] = loop.time()
-        return interval if fitted else min(ours.retry_interval, interval)
+            self._patience.forget(task)
+            return interval
+        return min(self._patience.after(task, interval), self._ripe(group, candles))
+
+    def _ripe(self, group: str, candles: Candles) -> float:
+        """Seconds until as many candles as a fit needs can have come, where there are too few."""
+        ours = self._settings
+        missing = (ours.min_rows if group == "price" else ours.baseline_min_rows) - len(candles.packed)
+        return max(ours.retry_interval, missing * candles.span / SECOND) if missing > 0 else math.inf
 
     async def _read(self, market: int, group: str) -> Candles:
         ours = self._settings

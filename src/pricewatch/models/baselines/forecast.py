@@ -62,6 +62,21 @@ class HorizonScore(msgspec.Struct, frozen=True):
     """Of bands calibrated in the same way around the last value."""
 
 
+class EventScore(msgspec.Struct, frozen=True):
+    """How well surprises point at events put into held-out rows, by the score of the Numenta Anomaly Benchmark."""
+
+    rows: int
+    windows: int
+    """Events put in."""
+    met: int
+    """Those pointed at, at the threshold that suits best."""
+    false_alarms: int
+    score: float
+    """100 for every event met at once and nothing else, 0 for no alarm at all."""
+    score_level: float
+    """The same by the plain moving level without the rhythm."""
+
+
 class Metrics(msgspec.Struct, frozen=True):
     """One version on one held-out window."""
 
@@ -72,6 +87,8 @@ class Metrics(msgspec.Struct, frozen=True):
     loss: float
     """Mean over distances and levels of interval score by that of the naive band: below 1 is better than naive."""
     horizons: list[HorizonScore]
+    events: EventScore | None = None
+    """None where too few rows were held out to put events into."""
 
 
 class Rows(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pricewatch.models.baselines.forecast import Plan, Series, pairs
-from pricewatch.models.baselines.shape import Instants, Numbers, Shape, expected, flattened
+from pricewatch.models.baselines.shape import Numbers, Shape, expected, flattened
 
 
 def shrunk(shape: Shape, series: Series, plan: Plan, since: int, until: int) -> Shape:
@@ -20,14 +20,11 @@ def shrunk(shape: Shape, series: Series, plan: Plan, since: int, until: int) -> 
 
 def _share(part: Shape, series: Series, plan: Plan, since: int, until: int) -> float:
     over = under = 0.0
+    course = expected(part, series.at)
     for steps in plan.horizons:
         origins, targets = pairs(series, steps, since, until)
         moved: Numbers = series.value[targets] - series.value[origins]
-        foretold = _moves(part, series.at[origins], series.at[targets])
+        foretold: Numbers = course[targets] - course[origins]
         over += float(moved @ foretold) / steps
         under += float(foretold @ foretold) / steps
     return float(np.clip(over / under, 0.0, 1.0)) if under > 0.0 else 0.0
-
-
-def _moves(part: Shape, origins: Instants, targets: Instants) -> Numbers:
-    return expected(part, targets) - expected(part, origins)

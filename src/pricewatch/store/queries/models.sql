@@ -58,3 +58,19 @@ ORDER BY instrument_id, at, score DESC
 ON CONFLICT (instrument_id, at) DO UPDATE
 SET score = excluded.score, model = excluded.model, seen = excluded.seen, alarms = excluded.alarms
 WHERE excluded.score > old.score;
+
+-- name: forget
+DELETE FROM model_version WHERE version IN (
+    SELECT version FROM model_version v
+    WHERE expires < $1
+      AND EXISTS (SELECT FROM model_version n WHERE n.instrument_id = v.instrument_id AND n.place > v.place)
+    ORDER BY expires LIMIT $2
+);
+
+-- name: thin
+DELETE FROM forecast_row r
+USING (
+    SELECT version, lead(from_seen) OVER (PARTITION BY instrument_id ORDER BY from_seen) AS until
+    FROM model_activation WHERE from_seen >= $1
+) used
+WHERE r.version = used.version AND r.at >= used.until + $2;

@@ -13,7 +13,9 @@ INSERT INTO model_event (at, what, actor, instrument_id, kind, version, previous
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: pointers
-SELECT instrument_id, kind, version, since, pinned FROM baseline_pointer ORDER BY instrument_id, kind;
+SELECT instrument_id, kind, version, since, pinned FROM baseline_pointer
+WHERE since >= $1
+ORDER BY instrument_id, kind;
 
 -- name: baseline
 SELECT b.* FROM baseline b

@@ -10,8 +10,3 @@ SELECT $1, date_trunc('hour', ts), avg(200 * (ask - bid) / (ask + bid)), count(*
 FROM quote WHERE instrument_id = $1 AND ts >= $2 AND ts < $3 AND ask > bid
 GROUP BY 2
 ON CONFLICT (instrument_id, bucket) DO NOTHING;
-
--- name: spreads
-SELECT bucket, spread, quotes FROM spread_hour
-WHERE instrument_id = $1 AND bucket >= $2 AND bucket < $3
-ORDER BY bucket LIMIT $4;

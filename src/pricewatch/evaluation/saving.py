@@ -1,0 +1,36 @@
+"""What the models have learned, into storage: each market in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from pricewatch.domain.errors import Unavailable
+from pricewatch.engine.evaluate import Engine
+from pricewatch.evaluation.committer import Committer
+
+log = structlog.get_logger(__name__)
+
+_TURNS = 50
+"""In so many turns every market is saved once, so that saving never holds the loop."""
+
+
+async def save_models(
+    engine: Engine, committer: Committer, markets: Callable[[], Collection[int]], interval: float
+) -> None:
+    """Save all markets once in `interval` seconds, until cancelled. Without storage, what waits is the newest."""
+    at = 0
+    while True:
+        known = list(markets())
+        share = max(1, -(-len(known) // _TURNS))
+        await asyncio.sleep(interval / max(1, -(-len(known) // share)))
+        chosen = known[at : at + share]
+        at = at + share if at + share < len(known) else 0
+        for market in chosen:
+            committer.keep(engine.snapshot(market))
+        try:
+            await committer.save_models()
+        except Unavailable as error:
+            log.debug("models.unsaved", error=str(error))
