@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
-from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
 from pricewatch.store.pool import Database
 from pricewatch.store.sql import load
 
@@ -87,6 +87,13 @@ class PostgresModelStore:
         """The highest score stored for the minute that begins at `at`."""
         found: float | None = await self._database.fetchval(SQL["bar_score"], market, at)
         return found
+
+    async def count_alarms(
+        self, markets: Sequence[int], weekly: float, start: int, end: int
+    ) -> Mapping[int, AlarmCount]:
+        """How often minutes with `start <= at < end` alarmed a reader who bears `weekly` alarms a week, by market."""
+        rows = await self._database.fetch(SQL["count_alarms"], list(markets), weekly, start, end)
+        return {market: AlarmCount(alarms, minutes) for market, alarms, minutes in rows}
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""

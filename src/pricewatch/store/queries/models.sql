@@ -50,6 +50,14 @@ SELECT at, centre, lower, upper FROM forecast_row WHERE version = $1 AND at = $2
 -- name: bar_score
 SELECT score FROM bar_score WHERE instrument_id = $1 AND at = $2;
 
+-- name: count_alarms
+SELECT instrument_id, count(*) FILTER (WHERE alarms <= $2 AND (before IS NULL OR before > $2)), count(*)
+FROM (
+    SELECT instrument_id, alarms, lag(alarms) OVER (PARTITION BY instrument_id ORDER BY at) AS before
+    FROM bar_score WHERE instrument_id = ANY ($1::int[]) AND at >= $3 AND at < $4
+) t
+GROUP BY instrument_id ORDER BY instrument_id;
+
 -- name: save_bar_scores
 INSERT INTO bar_score AS old (instrument_id, at, score, model, seen, alarms)
 SELECT DISTINCT ON (instrument_id, at) instrument_id, at, score, model, seen, alarms
