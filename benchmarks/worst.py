@@ -1,4 +1,4 @@
-"""`engine`: the dearest trade there is for one rule: the largest document, and the end of a long silence."""
+"""`engine`: the dearest trade there is for one rule: the largest documents, and the end of a long silence."""
 
 from __future__ import annotations
 
@@ -19,12 +19,22 @@ from pricewatch.rules.document import parse
 HEAD = ["one rule", "a trade, median", "dearest of 3 runs, median"]
 _SECOND = 1_000_000
 _LEVELS = [{"type": "above", "level": f"{100 + number / 100}"} for number in range(49)]
+_DAY = 86_400
 _WINDOWS: dict[str, dict[str, Any]] = {
     "volume, 1 min of an hour": {"type": "volume", "times": 3},
     "volume, 1 h of 23 h": {"type": "volume", "times": 3, "window": "1h", "baseline": "23h"},
+    "volatility, 1 h of 23 h": {"type": "volatility", "times": 3, "window": "1h", "baseline": "23h"},
     "trailing, 24 h": {"type": "trailing", "percent": 5},
     "change, 24 h": {"type": "change", "window": "24h", "percent": 3},
 }
+_MANY: dict[str, list[dict[str, Any]]] = {
+    "volumes, an hour of 22": [
+        {"type": "volume", "times": 3, "window": f"{3_600 - number}s", "baseline": "22h"} for number in range(49)
+    ],
+    "extremes, a day": [{"type": "extreme", "of": "high", "window": f"{_DAY - 60 * number}s"} for number in range(49)],
+    "changes, a day": [{"type": "change", "percent": 3, "window": f"{_DAY - 60 * number}s"} for number in range(49)],
+}
+"""As many members as a document may have, each on a window of its own."""
 
 
 def run(*, quick: bool) -> list[list[str]]:
@@ -35,6 +45,10 @@ def run(*, quick: bool) -> list[list[str]]:
         _row(f"{name}, after {hours} h of silence", when, _silence(hours, 2_000 if quick else 43_000))
         for name, when in _WINDOWS.items()
         for hours in (12, 30)
+    ]
+    rows += [
+        _row(f"49 {name}, after 12 h of silence", {"type": "or", "of": members}, _silence(12, 500 if quick else 43_000))
+        for name, members in _MANY.items()
     ]
     return rows
 
@@ -65,9 +79,9 @@ def _swings(count: int) -> list[tuple[int, float]]:
 
 
 def _silence(hours: int, count: int) -> list[tuple[int, float]]:
-    """A falling price every other second, a burst of 20,000 in one, silence, and a rise."""
+    """A falling price every other second, a burst of 20,000 (or as many as before) in one, silence, and a rise."""
     falling = [((number + 1) * 2 * _SECOND, round(1_000 - number / 200, 3)) for number in range(count)]
     last, low = falling[-1]
-    burst = [(last + number, round(low - number / 100_000, 5)) for number in range(1, 20_001)]
+    burst = [(last + number, round(low - number / 100_000, 5)) for number in range(1, min(count, 20_000) + 1)]
     begin = last + hours * 3_600 * _SECOND
     return [*falling, *burst, *((begin + number * _SECOND, 1_001.0 + number) for number in range(300))]

@@ -390,6 +390,8 @@ class Day:
         for watch in self.living(place):
             if watch.close == width and watch.state != "nodata":  # that ends with a trade
                 watch.sample(self.market.numbers, priors, place, end, f"bar:{end}")
+            elif watch.close == width and watch.grouped:  # what is known of its members goes on meanwhile
+                watch.tree.look(self.market.numbers, priors, end)
 
     def fall_silent(self, width: int, place: int) -> None:
         self.silences[width] = False

@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState
+from pricewatch.engine.state import ActiveRule
 from pricewatch.testing.desk import BTC, ETH, OFFSET, OWNER, T0, Desk, S, above, active
 
 STALE = {"type": "stale", "after": "10s"}
@@ -197,3 +198,25 @@ class TestPolicy:
         assert desk.said() == []
         desk.trade(21, 99.0)
         assert desk.said() == [(1, "cleared", 21.0)]
+
+
+@pytest.mark.parametrize("others", [(), (active(9, {"type": "stale", "after": "5s"}), above(8))])
+def test_what_others_wait_for_does_not_judge_a_rule(others: tuple[ActiveRule, ...]) -> None:
+    """A silence ends a group whose member still holds: it begins anew with a trade in order, whoever else is asked."""
+    desk = Desk()
+    calm = {"type": "not", "of": {"type": "change", "window": "1s", "percent": 50, "direction": "up"}}
+    for rule in (active(1, calm, nodata={"after": "2s", "then": "ok"}, fire_on_arming=True), *others):
+        desk.engine.arm(rule)
+    desk.trade(0, 90.0)
+    desk.trade(1, 90.0)  # from here on the change is known
+    desk.trade(9, 90.0)
+    desk.trade(8.5, 91.0, seen=9.1)
+    desk.trade(18, 90.0, seen=18)
+    desk.trade(17.5, 91.0, seen=20.5)  # the silence has begun; it is out of order
+    desk.advance(30)
+    desk.trade(31, 90.0)
+    mine = [one for one in desk.said() if one[0] == 1]
+    assert mine == [
+        (1, "fired", 1.0), (1, "cleared", 3.0), (1, "fired", 9.0), (1, "cleared", 11.0), (1, "fired", 18.0),
+        (1, "cleared", 20.0), (1, "fired", 31.0),
+    ]  # fmt: skip

@@ -105,6 +105,20 @@ async def test_a_history_that_refuses_leaves_the_time_declared(monkeypatch: pyte
     assert not house.gaps.closed
 
 
+async def test_a_history_that_does_not_reach_back_ends_in_candles(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def pause(_: float) -> None:
+        await asyncio.sleep(0)
+
+    async with toy_house(monkeypatch, HASHED) as house:
+        house.venue.candles = [NOW // MINUTE * MINUTE]
+        async with house.listening(pause=pause, gap_hold=0.1, refill_deadline=0.2):
+            await house.say(house.venue.trade(KEYS[0], at=at(0)))
+            house.venue.tape.clear()
+            await lose(house)
+            await until(lambda: house.gaps.closed == [1])
+            assert house.gaps.how[1] is Closed.CANDLES
+
+
 async def test_a_slow_history_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     kind = odd(consecutive=False, history_interval=0.3)
     async with toy_house(monkeypatch, kind) as house, house.listening(gap_hold=0.05, history_interval=None) as ingest:

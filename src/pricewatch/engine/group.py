@@ -39,6 +39,10 @@ class GroupIndex(LevelIndex):
         """What the rule's row has."""
         return self.parts
 
+    def reads(self, index: LevelIndex) -> bool:
+        """Its members do."""
+        return any(probe.index is index for probe in self.probes)
+
     def recall(self) -> None:
         """The truth by what is remembered: nothing begins with that."""
         self.x = self.now = _number(self.when.judge(self.memory, 0))

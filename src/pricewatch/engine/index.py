@@ -166,6 +166,10 @@ class LevelIndex:
         """What is stored of a group's members; empty for a single number."""
         return b""
 
+    def reads(self, index: LevelIndex) -> bool:
+        """Whether what sleeps here is concerned by the number of `index`."""
+        return self is index
+
     def place(self, instance: Sleeper) -> None:
         """Let it sleep until the number, now at `x`, reaches its next trigger."""
         up, down = instance.triggers(self.x)

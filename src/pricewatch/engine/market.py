@@ -152,13 +152,15 @@ class MarketState(Numbers):
                 i.relive()
 
     def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:
-        """The fresh rules on `index` or groups that have seen a trade (and count suspects): a restart woke them."""
+        """The fresh rules that read `index`, have seen a trade, and count suspects if it is one.
+
+        A restart woke them, or a silence that ended a group whose members still hold. What they do not read must not
+        judge them: what a rule says does not depend on which other rules there are.
+        """
         taken = [
             i
             for i in self.fresh
-            if (i.index is index or i in self.roots)
-            and i.is_armed
-            and (not suspect or i.standing.active.rule.policy.suspect)
+            if i.index.reads(index) and i.is_armed and (not suspect or i.standing.active.rule.policy.suspect)
         ]
         for instance in taken:
             del self.fresh[instance]

@@ -112,18 +112,22 @@ class Dark:
         until = loop.time() + self._settings.refill_deadline
         market, attempt = feed.market, 0
         if not self._has_trades(market):
-            if await self._patcher.patch(market, span.from_at, span.to_at):
-                await self._declared.close(market, number, Closed.CANDLES)
-            else:
-                log.warning("gap.stays", market=market.key, gap=number)
+            await self._patch(market, span, number)
             return
         while not await self._look(feed, span):
             if loop.time() >= until:
-                log.warning("gap.stays", market=market.key, gap=number)
+                await self._patch(market, span, number)
                 return
             await self._pause(doubled(self._settings.refill_backoff, self._settings.refill_backoff_cap, attempt))
             attempt += 1
         await self._declared.close(market, number)
+
+    async def _patch(self, market: Market, span: Span, number: int) -> None:
+        """There are no trades to be had, or not any more."""
+        if await self._patcher.patch(market, span.from_at, span.to_at):
+            await self._declared.close(market, number, Closed.CANDLES)
+        else:
+            log.warning("gap.stays", market=market.key, gap=number)
 
     async def _look(self, feed: MarketFeed, span: Span) -> bool:
         """One pass over the venue's history; True when it had all of that time."""

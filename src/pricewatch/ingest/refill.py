@@ -223,9 +223,9 @@ class Refiller:
         await self.declared.close(market, number)
 
     async def _give_up(self, feed: MarketFeed, wanted: Wanted, number: int) -> None:
-        """No trades are to be had: candles where the venue never has any, else the hole stays declared."""
+        """No trades are to be had, or not any more: candles, or the hole stays declared."""
         market, (first, last) = feed.market, wanted.hole
-        if not self._has_trades(market) and await self._patcher.patch(market, wanted.from_at, wanted.to_at):
+        if await self._patcher.patch(market, wanted.from_at, wanted.to_at):
             await self.declared.close(market, number, Closed.CANDLES)
             return
         log.warning("gap.stays", market=market.key, first=first, last=last)

@@ -88,7 +88,7 @@ class VenueSettings(BaseModel):
     )
     max_gap: int = Field(default=100_000, ge=1, description="Largest hole, in trades, that is refilled.")
     refill_deadline: float = Field(
-        default=3600.0, gt=0, description="Seconds after which a hole that could not be refilled stays declared."
+        default=3600.0, gt=0, description="Seconds after which candles take the place of trades that could not be had."
     )
     refill_backoff: float = Field(default=0.25, gt=0, description="Seconds before the first repeat of a refill.")
     refill_backoff_cap: float = Field(default=60.0, gt=0, description="Most seconds between repeats of a refill.")

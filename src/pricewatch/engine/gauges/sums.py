@@ -1,269 +1,181 @@
-"""Sums over a window and over the time before it, exact and never dear, however much leaves at once."""
+"""Sums over a window and over the time before it: exact, and a search however much leaves at once."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections import deque
-from typing import Any
 
 from pricewatch.domain.time import SECOND
 
-BLOCK = 256
-"""Summands that leave the window together."""
-AT_ONCE = 8
-"""What was put off is made up for that much at a time."""
+TRIM = 4_096
+"""What nobody needs any more is dropped that much at a time at least."""
+TURNS = 64
+"""Tracks drop in turn, so that of many on one market few do so with the same trade."""
+AT_ONCE = 2
+"""Summands that are put together with others of their second with each trade: it brings one."""
+_LOW = 64
+_MASK = (1 << _LOW) - 1
+WHOLE = (1 << 2 * _LOW) - 1
+"""Totals run over there and begin anew, which no difference notices: no day's sum is that large."""
 
 
-class Block:
-    """Some consecutive summands of one second."""
+class Totals:
+    """Running totals by a growing key, as two machine words each."""
 
-    __slots__ = ("amounts", "ats", "begin", "second", "total")
+    __slots__ = ("_highs", "_lows", "base", "begin", "keys")
 
-    def __init__(self, second: int) -> None:
-        self.second = second
-        self.ats = array("q")
-        self.amounts: list[int] = []
+    def __init__(self) -> None:
+        self.keys = array("q")
+        self._highs = array("Q")
+        self._lows = array("Q")
         self.begin = 0
-        """Those before it have left the window."""
-        self.total = 0
-        """Of those that have not."""
+        """Those before it are not needed any more."""
+        self.base = 0
+        """The total before `begin`."""
 
-    def add(self, at: int, amount: int) -> None:
-        """The next one, or one out of order at its place."""
-        place = bisect_right(self.ats, at, self.begin)
-        self.ats.insert(place, at)
-        self.amounts.insert(place, amount)
-        self.total += amount
+    def append(self, key: int, total: int) -> None:
+        """The next key, or the last one again."""
+        keys = self.keys
+        if len(keys) > self.begin and keys[-1] >= key:
+            self._highs[-1], self._lows[-1] = total >> _LOW, total & _MASK
+            return
+        keys.append(key)
+        self._highs.append(total >> _LOW)
+        self._lows.append(total & _MASK)
 
-    def leave(self, cutoff: int) -> int:
-        """The sum of those that leave the window now, being at `cutoff` or before."""
-        place = bisect_right(self.ats, cutoff, self.begin)
-        left = sum(self.amounts[self.begin : place])
+    def add(self, key: int, total: int) -> None:
+        """The next one, of the same key or a later one."""
+        self.keys.append(key)
+        self._highs.append(total >> _LOW)
+        self._lows.append(total & _MASK)
+
+    def insert(self, key: int, amount: int) -> None:
+        """One before others, whose totals grow by it."""
+        place = bisect_right(self.keys, key, self.begin)
+        before = self.before(place)
+        self.keys.insert(place, key)
+        self._highs.insert(place, before >> _LOW)
+        self._lows.insert(place, before & _MASK)
+        for number in range(place, len(self.keys)):
+            total = self.before(number + 1) + amount & WHOLE
+            self._highs[number], self._lows[number] = total >> _LOW, total & _MASK
+
+    def before(self, place: int) -> int:
+        """The total before a place at `begin` or later."""
+        return (self._highs[place - 1] << _LOW) + self._lows[place - 1] if place > self.begin else self.base
+
+    def forget(self, place: int) -> None:
+        """Nobody asks for what is before it any more."""
+        self.base = self.before(place)
         self.begin = place
-        self.total -= left
-        return left
+
+    def trim(self) -> int:
+        """Drop it; by how much places moved."""
+        begin = self.begin
+        if begin < TRIM or begin <= len(self.keys) // 2:
+            return 0
+        for one in (self.keys, self._highs, self._lows):
+            del one[:begin]
+        self.begin = 0
+        return begin
 
 
-class Recent:
-    """A minute of the window: its blocks, oldest first."""
+class Track:
+    """Summands in order of time: one by one as long as they are in the window, afterwards second by second."""
 
-    __slots__ = ("blocks", "minute", "total")
+    __slots__ = ("_cut", "_seconds", "_singles", "_turn", "recent", "total", "usual")
 
-    def __init__(self, minute: int) -> None:
-        self.minute = minute
-        self.blocks: deque[Block] = deque()
-        self.total = 0
+    def __init__(self, turn: int) -> None:
+        self._singles = Totals()
+        self._seconds = Totals()
+        self._cut = 0
+        """The first of the single ones that is in the window."""
+        self._turn = turn
+        self.total = self.recent = self.usual = 0
 
     def add(self, at: int, amount: int) -> None:
-        """The next summand in order."""
-        blocks, second = self.blocks, at // SECOND
-        if not blocks or blocks[-1].second != second or len(blocks[-1].ats) >= BLOCK:
-            blocks.append(Block(second))
-        blocks[-1].add(at, amount)
-        self.total += amount
+        """The next one in order."""
+        self.total = self.total + amount & WHOLE
+        self._singles.add(at, self.total)
 
     def insert(self, at: int, amount: int) -> None:
-        """A summand out of order."""
-        blocks = self.blocks
-        place = len(blocks)
-        while place and blocks[place - 1].ats[blocks[place - 1].begin] > at:
-            place -= 1
-        if not place or blocks[place - 1].second != at // SECOND:
-            blocks.insert(place, Block(at // SECOND))
-            place += 1
-        blocks[place - 1].add(at, amount)
-        self.total += amount
+        """One that may be out of order."""
+        self.total = self.total + amount & WHOLE
+        self._singles.insert(at, amount)
+        self._cut = min(self._cut, bisect_left(self._singles.keys, at, self._singles.begin))
 
-    @property
-    def first(self) -> int:
-        """When its oldest summand was that has not left."""
-        block = self.blocks[0]
-        return block.ats[block.begin]
-
-    @property
-    def last(self) -> int:
-        """When its newest summand was."""
-        return self.blocks[-1].ats[-1]
-
-
-class Minute:
-    """The sums of a minute's seconds, as far as they have not left the baseline."""
-
-    __slots__ = ("begin", "minute", "seconds", "sums", "total", "waiting")
-
-    def __init__(self, minute: int) -> None:
-        self.minute = minute
-        self.seconds = array("q")
-        self.sums: list[int] = []
-        self.begin = 0
-        self.total = 0
-        self.waiting: deque[Block] = deque()
-        """In the total, and still to be counted by their seconds."""
-
-    def add(self, second: int, amount: int) -> None:
-        """To that second, or to the newest one where that is later."""
-        if self.waiting:
-            self.settle(len(self.waiting))
-        self.total += amount
-        self._count(second, amount)
-
-    def take(self, recent: Recent) -> None:
-        """All that a minute of the window still had."""
-        self.waiting.extend(recent.blocks)
-        self.total += recent.total
-
-    def settle(self, most: int) -> None:
-        """Count some of those that wait."""
-        for _ in range(min(most, len(self.waiting))):
-            block = self.waiting.popleft()
-            self._count(block.second, block.total)
-
-    def leave(self, oldest: int) -> int:
-        """The sum of the seconds before `oldest`, which leave."""
-        self.settle(len(self.waiting))
-        place = bisect_left(self.seconds, oldest, self.begin)
-        left = sum(self.sums[self.begin : place])
-        self.begin = place
-        self.total -= left
-        return left
-
-    @property
-    def last(self) -> int:
-        """Its newest second."""
-        waiting = self.waiting[-1].second if self.waiting else -1
-        return max(waiting, self.seconds[-1]) if self.seconds else waiting
-
-    @property
-    def first(self) -> int:
-        """Its oldest second; those that wait come after the others."""
-        return self.seconds[self.begin] if self.begin < len(self.seconds) else self.waiting[0].second
-
-    def _count(self, second: int, amount: int) -> None:
-        if self.seconds and self.seconds[-1] >= second:
-            self.sums[-1] += amount
+    def trim(self, cutoff: int, oldest: int) -> None:
+        """The window begins behind `cutoff`, the time before it with the second `oldest`."""
+        singles, seconds = self._singles, self._seconds
+        keys = singles.keys
+        before = cut = self._cut
+        if cut < len(keys) and keys[cut] <= cutoff:
+            cut = self._cut = bisect_right(keys, cutoff, cut)
+        counted = singles.before(cut)
+        self.recent = self.total - counted & WHOLE
+        if seconds.begin < len(seconds.keys) and seconds.keys[seconds.begin] < oldest:
+            seconds.forget(bisect_left(seconds.keys, oldest, seconds.begin))
+        if seconds.begin == len(seconds.keys):
+            place = bisect_left(keys, oldest * SECOND, singles.begin, cut)
+            if place > singles.begin:
+                singles.forget(place)
+            self.usual = counted - singles.base & WHOLE
         else:
-            self.seconds.append(second)
-            self.sums.append(amount)
+            self.usual = counted - seconds.base & WHOLE
+        if cut - before < TURNS:  # else this trade has had enough to do
+            self._tidy()
+
+    def _tidy(self) -> None:
+        singles, seconds = self._singles, self._seconds
+        last = min(self._cut, singles.begin + AT_ONCE)
+        if last > singles.begin:
+            if seconds.begin == len(seconds.keys):
+                seconds.base = singles.base
+            for place in range(singles.begin, last):
+                seconds.append(singles.keys[place] // SECOND, singles.before(place + 1))
+            singles.forget(last)
+        self._turn += 1
+        if self._turn % TURNS == 0:
+            self._cut -= singles.trim()
+            seconds.trim()
 
 
 class Sums:
-    """Summands of a window, one by one, and of the baseline before it, second by second.
+    """Summands of a window, `now - window < at <= now`, and of the baseline before it.
 
-    A second leaves the baseline when all of it is older than the baseline. However many leave at once, after a silence
-    or a burst, it takes a fraction of a millisecond: they go by whole minutes, and what that leaves to be counted and
-    freed is done little by little.
+    A second leaves the baseline when all of it is older than the baseline. What comes out of order has a track of its
+    own, for whatever comes later than it would have to be added up anew.
     """
 
-    __slots__ = ("_baseline", "_heaps", "_minutes", "_recent", "_scrap", "_unsettled", "_window", "recent", "usual")
+    __slots__ = ("_baseline", "_late", "_main", "_window", "recent", "usual")
 
     def __init__(self, window: int, baseline: int) -> None:
         self._window = window
         self._baseline = baseline
-        self._recent: deque[Recent] = deque()
-        self._minutes: deque[Minute] = deque()
-        self._unsettled: deque[Minute] = deque()
-        self._heaps: deque[deque[Block]] = deque()
-        """Blocks that are to be freed, and in `_scrap` what is small."""
-        self._scrap: deque[object] = deque()
+        self._main = Track((window + baseline) // SECOND)
+        self._late: Track | None = None
         self.recent = 0
-        """The sum over the window, `now - window < at <= now`."""
+        """The sum over the window."""
         self.usual = 0
         """The sum over the baseline."""
 
     def add(self, at: int, amount: int) -> None:
         """The next summand in order."""
-        recent, minute = self._recent, at // SECOND // 60
-        if recent and recent[-1].blocks[-1].second < (at - self._window - self._baseline) // SECOND:
-            self._clear()  # so long a silence that nothing is left
-        if not recent or recent[-1].minute < minute:
-            recent.append(Recent(minute))
-        recent[-1].add(at, amount)
-        self.recent += amount
+        self._main.add(at, amount)
 
     def insert(self, at: int, amount: int) -> None:
         """A summand out of order: within the grace, so its place is near the end."""
-        recent, minute = self._recent, at // SECOND // 60
-        place = len(recent)
-        while place and recent[place - 1].minute > minute:
-            place -= 1
-        if not place or recent[place - 1].minute < minute:
-            recent.insert(place, Recent(minute))
-            place += 1
-        recent[place - 1].insert(at, amount)
-        self.recent += amount
+        if self._late is None:
+            self._late = Track(self._window // SECOND)
+        self._late.insert(at, amount)
 
     def trim(self, now: int) -> None:
-        """Move what has left the window that ends at `now` into the baseline, and forget what has left that."""
-        recent, cutoff = self._recent, now - self._window
-        if recent and recent[0].first <= cutoff:
-            while recent and recent[0].last <= cutoff:
-                self._age(recent.popleft())
-            if recent:
-                self._age_some(recent[0], cutoff)
-        self._forget((cutoff - self._baseline) // SECOND)
-        if self._unsettled or self._scrap or self._heaps:
-            self._tidy()
-
-    def _age(self, recent: Recent) -> None:
-        """A whole minute of the window."""
-        self.recent -= recent.total
-        self.usual += recent.total
-        minute = self._minute(recent.minute)
-        minute.take(recent)
-        self._unsettled.append(minute)
-
-    def _age_some(self, recent: Recent, cutoff: int) -> None:
-        """What has left the window of the minute in which it begins."""
-        blocks = recent.blocks
-        while blocks[0].ats[-1] <= cutoff:
-            self._age_amount(recent, blocks[0].second, blocks[0].total)
-            self._scrap.append(blocks.popleft())
-        if blocks[0].ats[blocks[0].begin] <= cutoff:
-            self._age_amount(recent, blocks[0].second, blocks[0].leave(cutoff))
-
-    def _age_amount(self, recent: Recent, second: int, amount: int) -> None:
-        recent.total -= amount
-        self.recent -= amount
-        self.usual += amount
-        self._minute(recent.minute).add(second, amount)
-
-    def _minute(self, minute: int) -> Minute:
-        """One that came later than a window and is older than what is here already counts with the newest minute."""
-        minutes = self._minutes
-        if not minutes or minutes[-1].minute < minute:
-            minutes.append(Minute(minute))
-        return minutes[-1]
-
-    def _forget(self, oldest: int) -> None:
-        minutes = self._minutes
-        while minutes and minutes[0].last < oldest:
-            gone = minutes.popleft()
-            self.usual -= gone.total
-            self._scrap.append(gone)
-            if gone.waiting:
-                self._heaps.append(gone.waiting)
-        if minutes and minutes[0].first < oldest:
-            self.usual -= minutes[0].leave(oldest)
-
-    def _tidy(self) -> None:
-        """Some of what is left to be done: trades bring less of it than is done with each."""
-        unsettled = self._unsettled
-        if unsettled:
-            unsettled[0].settle(AT_ONCE)
-            if not unsettled[0].waiting:
-                unsettled.popleft()
-        heap: deque[Any] = self._heaps[0] if self._heaps else self._scrap
-        for _ in range(min(AT_ONCE, len(heap))):
-            heap.popleft()
-        if self._heaps and not heap:
-            self._heaps.popleft()
-
-    def _clear(self) -> None:
-        self._heaps.extend(one.blocks for one in self._recent)
-        self._heaps.extend(one.waiting for one in self._unsettled)
-        self._scrap.extend(self._minutes)
-        self._recent.clear()
-        self._minutes.clear()
-        self._unsettled.clear()
-        self.recent = self.usual = 0
+        """Work out both sums as of `now`, and forget what has left the baseline."""
+        main, late, cutoff = self._main, self._late, now - self._window
+        oldest = (cutoff - self._baseline) // SECOND
+        main.trim(cutoff, oldest)
+        self.recent, self.usual = main.recent, main.usual
+        if late is not None:
+            late.trim(cutoff, oldest)
+            self.recent += late.recent
+            self.usual += late.usual

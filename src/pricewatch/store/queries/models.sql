@@ -11,15 +11,16 @@ WHERE excluded.seen >= old.seen;
 -- name: snapshots
 SELECT instrument_id, model, schema, seen, payload FROM model_snapshot ORDER BY instrument_id, model;
 
--- name: save_version
-INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires,
-                           source)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (version) DO NOTHING;
-
--- name: save_rows
+-- name: save_forecast
+-- One statement, and so one transaction: the version and its rows.
+WITH saved AS (
+    INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires,
+                               source)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (version) DO NOTHING
+)
 INSERT INTO forecast_row (version, at, centre, lower, upper)
-SELECT $1, * FROM unnest($2::bigint[], $3::float8[], $4::float8[], $5::float8[])
+SELECT $1, * FROM unnest($11::bigint[], $12::float8[], $13::float8[], $14::float8[])
 ON CONFLICT (version, at) DO NOTHING;
 
 -- name: activate
