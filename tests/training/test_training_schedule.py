@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricewatch.training.schedule import Patience, Schedule
+from pricewatch.training.schedule import STEADY, Patience, Schedule
 
 
 def schedule(luck: float = 0.5, jitter: float = 0.1) -> Schedule[int]:
@@ -96,7 +96,8 @@ def test_whatever_is_asked_the_longest_due_one_comes_first(acts: list[tuple[str,
 
 def test_what_brings_nothing_is_tried_ever_less_often_until_it_does() -> None:
     patience: Patience[int] = Patience(60.0)
-    assert [patience.after(7, 3_600.0) for _ in range(9)] == [60, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+    assert [patience.after(7, 3_600.0) for _ in range(STEADY)] == [60.0] * STEADY
+    assert [patience.after(7, 3_600.0) for _ in range(7)] == [120, 240, 480, 960, 1_920, 3_600, 3_600]
     assert patience.after(8, 3_600.0) == 60.0
     patience.forget(7)
     patience.forget(7)

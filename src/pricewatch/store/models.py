@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
-from pricewatch.store.pool import Database
+from pricewatch.store.pool import Connection, Database
 from pricewatch.store.sql import load
 
 SQL = load("models")
+_SWEEP = 120.0
+"""Seconds a sweep may take: a day's rows of many markets are a million."""
 
 
 class PostgresModelStore:
@@ -71,12 +73,12 @@ class PostgresModelStore:
 
         Each market's newest stays. Returns how many there were.
         """
-        tag = await self._database.execute(SQL["forget"], before, limit)
+        tag = await self._sweep(SQL["forget"], before, limit)
         return int(tag.rpartition(" ")[2])
 
     async def thin_forecasts(self, since: int) -> None:
         """Forget rows of versions in use since then that their successor has taken over, but for a few minutes."""
-        await self._database.execute(SQL["thin"], since, OVERLAP)
+        await self._sweep(SQL["thin"], since, OVERLAP)
 
     async def forecast_row(self, version: uuid.UUID, at: int) -> ForecastRow | None:
         """One stored row of a version, by where it begins."""
@@ -117,3 +119,11 @@ class PostgresModelStore:
             rows[version].append(ForecastRow(*numbers))
         found = await self._database.fetch(SQL["versions"], wanted)
         return {row["version"]: Forecast(**row, rows=rows[row["version"]]) for row in found}
+
+    async def _sweep(self, sql: str, *args: object) -> str:
+        """A statement that may find much to delete, and may take its time."""
+
+        async def work(connection: Connection) -> str:
+            return await connection.execute(sql, *args)
+
+        return await self._database.call(work, within=_SWEEP)

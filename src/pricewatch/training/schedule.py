@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+STEADY = 10
 
 
 class Schedule(Generic[K]):
@@ -70,7 +71,10 @@ class Schedule(Generic[K]):
 
 
 class Patience(Generic[K]):
-    """How long to wait after tries that brought nothing: the first span twice, then twice as long each time."""
+    """How long to wait after tries that brought nothing: the first span `STEADY` times, then twice as long each time.
+
+    Histories are filled within minutes of a start, or not for hours.
+    """
 
     def __init__(self, first: float) -> None:
         """`first` in seconds."""
@@ -79,8 +83,8 @@ class Patience(Generic[K]):
 
     def after(self, key: K, most: float) -> float:
         """Seconds until the next try, `most` at most; this one counts."""
-        tries = self._tries[key] = min(self._tries.get(key, 0) + 1, 64)
-        return min(most, self._first * 2.0 ** max(0, tries - 2))
+        tries = self._tries[key] = min(self._tries.get(key, 0) + 1, STEADY + 64)
+        return min(most, self._first * 2.0 ** max(0, tries - STEADY))
 
     def forget(self, key: K) -> None:
         """It has brought something."""
