@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from aiohttp import web
 
-from pricewatch.domain.errors import NotFound
 from pricewatch.domain.market import Market
 from pricewatch.domain.time import DAY, rfc3339
 from pricewatch.gateway.auth import Identity
@@ -43,17 +42,19 @@ class Alarms:
         return [Endpoint("GET", "/rules/{id}/false-alarms", self.get, docs=docs)]
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
-        """Stated and observed alarms a week by market: before the rule was armed, and since. A cluster is one alarm."""
+        """Stated and observed alarms a week by market: before the rule was armed, and since. A cluster is one alarm.
+
+        No market at all where the rule states no rate.
+        """
         after, wanted = cursor.read_number(request, "alarms") or 0, limit(request, 20, 100)
         stored = await self._rules.get(who.account.id, identifier(request))
         rule = parse(stored.document)
         rates = stated(rule.when)
-        if not rates:
-            raise NotFound("this rule states no rate of false alarms; one on `anomaly` with `false_alarms` does")
         if rule.watchlist is not None:
             listed = await self._lists.find(who.account.id, rule.watchlist)
             rule = rule.over(listed.symbols if listed is not None else ())
-        fitting = sorted((one for one in self._board.everything() if rule.matches(one)), key=lambda one: one.id)
+        known = self._board.everything() if rates else ()
+        fitting = sorted((one for one in known if rule.matches(one)), key=lambda one: one.id)
         page = [one for one in fitting if one.id > after][:wanted]
         follow = cursor.write("alarms", page[-1].id) if page and page[-1].id < fitting[-1].id else None
         since = stored.effective_seen
