@@ -54,10 +54,11 @@ def loaded(markets: int, minutes: int, rules: int) -> tuple[Engine, int]:
     """An engine that has seen that much, and how many trades that were."""
     engine, luck = Engine(EngineSettings()), random.Random(7)
     for number in range(1, markets + 1):
-        engine.add_market(Market(number, "binance", f"M{number:04d}-USDT", f"M{number:04d}USDT"))
+        symbol = f"M{number:04d}-USDT"
+        engine.add_market(Market(number, "binance", symbol, f"M{number:04d}USDT"))
         engine.activate(_forecast(number, _START + minutes * MINUTE), 1)
-    for number in range(rules if markets else 0):
-        _arm(engine, number)
+        for rule in range(rules):
+            _arm(engine, symbol, rule)
     prices = dict.fromkeys(range(1, markets + 1), 100.0)
     trades = seen = 0
     for at in _instants(minutes):
@@ -82,15 +83,15 @@ def _forecast(market: int, at: int) -> Forecast:
     return Forecast(version, market, "prophet", 0, at, 2_016, 0.95, MINUTE, at + DAY, rows)
 
 
-def _arm(engine: Engine, number: int) -> None:
-    """Far away on both sides: they sleep, in every market."""
+def _arm(engine: Engine, symbol: str, number: int) -> None:
+    """Far away on both sides: they sleep. Each is a document of its own."""
     away = (0.5 + 0.4 * number / 1_000) * (1 if number % 2 else -1)
     document = {
         "title": "a rule",
-        "symbols": "*",
+        "symbols": [symbol],
         "when": {"type": "above" if number % 2 else "below", "level": f"{100 * (1 + away):.4f}"},
     }
-    engine.arm(ActiveRule(uuid.UUID(int=number + 1), uuid.UUID(int=0), 1, parse(msgspec.json.encode(document)), 0))
+    engine.arm(ActiveRule(uuid.uuid4(), uuid.UUID(int=0), 1, parse(msgspec.json.encode(document)), 0))
 
 
 def main(words: Sequence[str]) -> None:

@@ -21,12 +21,14 @@ from pricewatch.gateway.app import Gateway
 from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.journal import Change, Claim
+from pricewatch.ports.models import AlarmCount
 from pricewatch.ports.ticks import Listing, Mark, Sequenced
 from pricewatch.rules.document import parse
 from pricewatch.telemetry.metrics import Sample
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 from pricewatch.testing.markets import MemoryMarketBook
+from pricewatch.testing.models import MemoryModelStore
 from pricewatch.testing.preview import MemoryPreviewDesk
 from pricewatch.testing.registry import MemoryArtefacts, MemoryRegistry
 from pricewatch.testing.ticks import MemoryGapLedger
@@ -63,6 +65,7 @@ class Shelf:
         self.printed: list[Sequenced] = []
         self.forecasts: dict[int, Forecast] = {}
         self.scores: dict[tuple[int, int], float] = {}
+        self.judged = MemoryModelStore()
 
     async def register(self, listings: Sequence[Listing]) -> list[Market]:
         raise NotImplementedError
@@ -91,6 +94,11 @@ class Shelf:
 
     async def bar_score(self, market: int, at: int) -> float | None:
         return self.scores.get((market, at))
+
+    async def count_alarms(
+        self, markets: Sequence[int], weekly: float, start: int, end: int
+    ) -> Mapping[int, AlarmCount]:
+        return await self.judged.count_alarms(markets, weekly, start, end)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -146,3 +146,14 @@ def test_foreign_states_are_refused() -> None:
     spoilt._alphas[0] = math.nan
     with pytest.raises(ValueError, match="finite"):
         HorizonBand(1).load(spoilt.dump())
+
+
+def test_a_band_says_when_it_needs_to_know_what_is_expected() -> None:
+    band = HorizonBand(60)
+    found = []
+    for _ in range(30):
+        found.append(band.issues)
+        before = len(band._pending)
+        band.step(0.0, 1e-3)
+        assert (len(band._pending) > before) == found[-1]
+    assert found.count(True) == 30 // band.stride == 6

@@ -91,6 +91,35 @@ def test_the_hour_after_a_closing_is_learned() -> None:
     assert minutes.expected == minutes.volatility.expect(1)
 
 
+def test_the_hours_ahead_are_those_the_market_trades_in() -> None:
+    stream = FeatureStream()
+    rows(stream, [bar for bar in made(24 * 40, step=HOUR) if 9 <= bar.at // HOUR % 24 < 16])
+    assert list(stream.hours(9)) == [(hour, 1) for hour in (9, 10, 11, 12, 13, 14, 15, 9, 10)]
+    fresh = FeatureStream()
+    rows(fresh, list(made(23, step=HOUR)))
+    assert list(fresh.hours(3)) == [(23, 1), (0, 1), (1, 1)], (
+        "what never was followed by anything is followed by the next"
+    )
+
+
+@pytest.mark.parametrize(
+    ("bars", "expected"),
+    [
+        (1, [(0, 1)]),
+        (59, [(0, 59)]),
+        (61, [(0, 59), (1, 2)]),
+        (1_440, [(0, 59), *((hour, 60) for hour in range(1, 24)), (0, 1)]),
+    ],
+)
+def test_the_minutes_ahead_fall_into_their_hours(bars: int, expected: list[tuple[int, int]]) -> None:
+    stream = FeatureStream()
+    rows(stream, list(made(1)))
+    assert list(stream.hours(bars)) == expected
+    seven = FeatureStream()
+    rows(seven, list(made(1, step=7 * MINUTE)))
+    assert list(seven.hours(10)) == [(0, 8), (1, 2)]
+
+
 def test_empty_bars_are_explicit_and_a_long_silence_is_not_filled() -> None:
     stream = FeatureStream()
     assert list(stream.empties(START, MINUTE)) == []

@@ -50,6 +50,22 @@ def test_a_walk_moves_as_far_as_expected() -> None:
     assert mean == pytest.approx(MEAN, rel=0.1)
 
 
+def test_further_ahead_it_is_the_mean_over_the_hours_on_the_way() -> None:
+    both = Both()
+    assert both.reach.ahead(24, both.features) == both.reach.expected == LEAST
+    found = {}
+    for bar in made(24 * 100, step=HOUR):
+        both.feed([bar])
+        found[both.features.coming] = [both.reach.ahead(bars, both.features) for bars in (1, 6, 24)]
+        assert found[both.features.coming][0] == both.reach.expected
+    (night, evening, whole), (noon, dusk, day) = found[3], found[12]
+    assert night < evening < whole, "it grows livelier from there on"
+    assert noon == pytest.approx(dusk, rel=0.15), "six lively hours lie ahead"
+    assert 1.5 < noon / night < 2.6
+    assert day < noon
+    assert 0.8 < day / whole < 1.25, "a whole day is the same from wherever it is looked at"
+
+
 def test_it_follows_the_hours_of_the_day() -> None:
     both = Both()
     expected = {}

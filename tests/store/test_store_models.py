@@ -87,6 +87,15 @@ class ModelStorePromises:
         assert await models.bar_score(1, 60) == 2.0
         assert await models.bar_score(1, 120) is None
 
+    async def test_a_cluster_of_minutes_is_one_alarm(self, models: ModelStore) -> None:
+        rates = [None, 5.0, 2.0, 1.0, 2.0, None, 2.9, None, 3.1]
+        rows = [BarScore(1, number * MINUTE, 1.0, "ew", 5, rate) for number, rate in enumerate(rates)]
+        await models.save_bar_scores([*rows, BarScore(2, 0, 1.0, "ew", 5, 0.5), BarScore(2, 9 * MINUTE, 1.0, "ew", 5)])
+        assert await models.count_alarms([1, 2, 3], 3.0, 0, 99 * MINUTE) == {1: (2, 9), 2: (1, 2)}
+        assert await models.count_alarms([1], 0.9, 0, 99 * MINUTE) == {1: (0, 9)}
+        assert await models.count_alarms([1], 3.0, 6 * MINUTE, 8 * MINUTE) == {1: (1, 2)}
+        assert await models.count_alarms([], 3.0, 0, 99 * MINUTE) == {}
+
     async def test_what_is_in_force_at_a_place(self, models: ModelStore) -> None:
         one, two, other = forecast(1), forecast(1), forecast(2)
         for each in (one, two, other):

@@ -118,13 +118,14 @@ def measure(series: Series) -> tuple[list[Outcome], Curve]:
     for place, bar in enumerate(series.bars):
         row = stream.look(bar)
         stream.learn(row)
-        expected = reach.step(row, stream)
+        reach.step(row, stream)
         logs.append(row.log)
         square = row.move * row.move
         variance = square if place == 1 else MEMORY * variance + (1.0 - MEMORY) * square
         if not stream.settled:
             continue
         for number, band in enumerate(bands):
+            expected = reach.ahead(band.horizon, stream)
             band.step(row.log, expected)
             if place >= WARM and place % band.stride == 0:
                 plain = math.sqrt(variance * band.horizon)

@@ -13,6 +13,7 @@ from pricewatch.domain.model import Activation, Forecast, Snapshot
 from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
+from pricewatch.evaluation import rebuilding
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.journal import Journal
 from pricewatch.ports.models import ModelStore
@@ -69,7 +70,7 @@ async def restore(
     `take_up` gives a new rule its place in the order. Of a changed one the version in force is armed: the change, like
     a command not yet taken up, has its place after what is stored.
     """
-    snapshots = [snapshot for snapshot in await models.snapshots() if engine.restore(snapshot)]
+    snapshots = await rebuilding.take_up(engine, await models.snapshots(), markets, history)
     later = _activate(engine, cursor, await models.active_forecasts(cursor))
     rows = await journal.states(shard)
     states = _by_rule(rows)

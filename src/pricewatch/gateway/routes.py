@@ -25,6 +25,7 @@ from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.logins import Logins
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
+from pricewatch.gateway.rest.alarms import Alarms
 from pricewatch.gateway.rest.channels import Channels
 from pricewatch.gateway.rest.choices import Choices
 from pricewatch.gateway.rest.commands import Commands
@@ -103,6 +104,7 @@ class Routes:
             Markets(board, keepers.history, keepers.models, clock),
             Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
             Rules(keepers.rules, keepers.changes, board, parse_rule, quotas, records.watchlists),
+            Alarms(keepers.rules, keepers.models, records.watchlists, board, clock),
             Commands(keepers.rules, keepers.changes, clock),
             Trials(keepers.rules, keepers.outbox, records, board, clock),
             Channels(keepers.accounts, ring),

@@ -106,7 +106,8 @@ class BarModels:
 
     def halves(self, place: int) -> tuple[float, float, float]:
         """Half-widths (of logarithms, by level) of the bands that `bands[place]` issues at the last close."""
-        return self.bands[place].halves(self.reach.expected)
+        band = self.bands[place]
+        return band.halves(self.reach.ahead(band.horizon, self.features))
 
     def dump(self) -> dict[str, bytes]:
         """The whole state in its two parts."""
@@ -135,10 +136,13 @@ class BarModels:
         rate = self.rate.step(judgement.rarity)
         self.bank.learn(judgement)
         features.learn(row)
-        reach = self.reach.step(row, features)
+        self.reach.step(row, features)
         drift = None
         if features.settled:
-            missed, *_ = [band.step(row.log, reach) for band in self.bands]
+            ahead = self.reach.ahead
+            missed, *_ = [
+                band.step(row.log, ahead(band.horizon, features) if band.issues else 0.0) for band in self.bands
+            ]
             drift = self.drift.step(row.size / row.level, missed=None if missed is None else bool(missed >> 1 & 1))
         self.last = closed = Closed(row, judgement.rarity, judgement.ranks, rate, drift)
         return closed

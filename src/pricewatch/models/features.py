@@ -101,6 +101,21 @@ class FeatureStream:
         hour = self._next[self.at % _DAY // _HOUR] if step >= _HOUR else -1
         return hour if hour >= 0 else (self.at + step) % _DAY // _HOUR
 
+    def hours(self, bars: int) -> Iterator[tuple[int, int]]:
+        """The hours of the day that the next `bars` fall into, as far as one can know, with how many fall into each."""
+        step, hour = self.step, self.coming
+        if step >= _HOUR:
+            for _ in range(bars):
+                yield hour, 1
+                following = self._next[hour]
+                hour = following if following >= 0 else (hour + step // _HOUR) % HOURS
+            return
+        at = self.at + step
+        while bars > 0:
+            count = min(bars, -(-(_HOUR - at % _HOUR) // step))
+            yield at % _DAY // _HOUR, count
+            at, bars = at + count * step, bars - count
+
     @property
     def settled(self) -> bool:
         """Whether enough bars were seen for what is usual to mean anything."""

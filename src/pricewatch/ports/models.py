@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 from pricewatch.domain.packed import Packed
@@ -14,6 +14,13 @@ FORGOTTEN_AT_ONCE = 200
 """Versions a call forgets at most: with their rows a few tens of milliseconds of the database's time."""
 OVERLAP = 10 * MINUTE
 """How long rows of a version that has a successor are kept on: times of venues and our order are no more apart."""
+
+
+class AlarmCount(NamedTuple):
+    """Alarms of one market, and the minutes that were judged."""
+
+    alarms: int
+    minutes: int
 
 
 class ModelStore(Protocol):
@@ -63,6 +70,15 @@ class ModelStore(Protocol):
 
     async def bar_score(self, market: int, at: int) -> float | None:
         """The highest score stored for the minute that begins at `at`."""
+        ...
+
+    async def count_alarms(
+        self, markets: Sequence[int], weekly: float, start: int, end: int
+    ) -> Mapping[int, AlarmCount]:
+        """How often minutes with `start <= at < end` alarmed a reader who bears `weekly` alarms a week, by market.
+
+        A cluster of unusual minutes is one alarm. Markets without a judged minute are left out.
+        """
         ...
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
-from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP
-from pricewatch.store.pool import Connection, Database
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
+from pricewatch.store.pool import Database
 from pricewatch.store.sql import load
 
 SQL = load("models")
@@ -36,23 +36,15 @@ class PostgresModelStore:
 
     async def save_forecast(self, forecast: Forecast) -> None:
         """Store a version with all its rows in one transaction; a version already there is kept."""
-
-        async def write(connection: Connection) -> None:
-            await connection.execute(
-                SQL["save_version"],
-                *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
-                *(forecast.rows_used, forecast.level, forecast.step, forecast.expires, forecast.source),
-            )
-            await connection.execute(
-                SQL["save_rows"],
-                forecast.version,
-                [row.at for row in forecast.rows],
-                [row.centre for row in forecast.rows],
-                [row.lower for row in forecast.rows],
-                [row.upper for row in forecast.rows],
-            )
-
-        await self._database.transaction(write)
+        await self._database.execute(
+            SQL["save_forecast"],
+            *(forecast.version, forecast.market, forecast.model, forecast.trained_from, forecast.trained_to),
+            *(forecast.rows_used, forecast.level, forecast.step, forecast.expires, forecast.source),
+            [row.at for row in forecast.rows],
+            [row.centre for row in forecast.rows],
+            [row.lower for row in forecast.rows],
+            [row.upper for row in forecast.rows],
+        )
 
     async def activate(self, activations: Sequence[Activation]) -> None:
         """Journal from where in the order a version is used; doing so again changes nothing."""
@@ -95,6 +87,13 @@ class PostgresModelStore:
         """The highest score stored for the minute that begins at `at`."""
         found: float | None = await self._database.fetchval(SQL["bar_score"], market, at)
         return found
+
+    async def count_alarms(
+        self, markets: Sequence[int], weekly: float, start: int, end: int
+    ) -> Mapping[int, AlarmCount]:
+        """How often minutes with `start <= at < end` alarmed a reader who bears `weekly` alarms a week, by market."""
+        rows = await self._database.fetch(SQL["count_alarms"], list(markets), weekly, start, end)
+        return {market: AlarmCount(alarms, minutes) for market, alarms, minutes in rows}
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""

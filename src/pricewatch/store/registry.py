@@ -25,14 +25,8 @@ class PostgresRegistry:
 
     async def register(self, baseline: Baseline, pointer: Pointer | None, event: ModelEvent) -> None:
         """Store a version, put it in use where a pointer is given, and write the event down."""
-
-        async def write(connection: Connection) -> None:
-            await connection.execute(SQL["save_baseline"], *_columns(baseline))
-            if pointer is not None:
-                await connection.execute(SQL["point"], *_pointer(pointer))
-            await connection.execute(SQL["note"], *_event(event))
-
-        await self._database.transaction(write)
+        placed = (None,) * 5 if pointer is None else _pointer(pointer)
+        await self._database.execute(SQL["register"], *_columns(baseline), *placed, *_event(event))
 
     async def point(self, pointer: Pointer, event: ModelEvent) -> None:
         """Put a registered version in use."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
 
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
-from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP
+from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
 
 
 class MemoryModelStore:
@@ -81,6 +81,22 @@ class MemoryModelStore:
         """The highest score stored for the minute that begins at `at`."""
         found = self.bar_scores.get((market, at))
         return None if found is None else found.score
+
+    async def count_alarms(
+        self, markets: Sequence[int], weekly: float, start: int, end: int
+    ) -> Mapping[int, AlarmCount]:
+        """How often minutes with `start <= at < end` alarmed a reader who bears `weekly` alarms a week, by market."""
+        found: dict[int, AlarmCount] = {}
+        was: dict[int, bool] = {}
+        for market, at in sorted(self.bar_scores):
+            if market not in markets or not start <= at < end:
+                continue
+            rate = self.bar_scores[market, at].alarms
+            is_alarm = rate is not None and rate <= weekly
+            alarms, minutes = found.get(market, AlarmCount(0, 0))
+            found[market] = AlarmCount(alarms + (is_alarm and not was.get(market, False)), minutes + 1)
+            was[market] = is_alarm
+        return found
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""

@@ -123,6 +123,11 @@ class HorizonBand:
         below = int(where)
         return order[below] + (where - below) * (order[min(below + 1, last)] - order[below])
 
+    @property
+    def issues(self) -> bool:
+        """Whether the next `step` issues a band, and needs to know what is expected."""
+        return (self._steps + 1) % self.stride == 0
+
     def step(self, log: float, sigma: float) -> int | None:
         """The next close and the range expected of bars after it; which levels missed, a bit each, if one was due."""
         self._steps += 1

@@ -81,6 +81,16 @@ class Reach:
         self.expected = max(LEAST, self._now * features.volatility.season(features.coming))
         return self.expected
 
+    def ahead(self, bars: int, features: FeatureStream) -> float:
+        """The reach of each of the next `bars`, on average: they pass through hours calmer and livelier than the next.
+
+        Moves add up by their squares, so the mean is one of squares.
+        """
+        if bars == 1 or not features.step:
+            return self.expected
+        square = sum(count * features.volatility.season(hour) ** 2 for hour, count in features.hours(bars))
+        return max(LEAST, self._now * math.sqrt(square / bars))
+
     def _learn(self, rows: int, size: float, move: float) -> None:
         now, inputs = self._now, self._inputs
         far = abs(move)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 
 FADING = 0.005
@@ -73,7 +74,7 @@ class WeekProfile:
     def __init__(self) -> None:
         self._mean = 0.0
         self._count = 0
-        self._hours = [0.0] * 168
+        self._hours = array("d", bytes(8 * 168))
         self._counts = [0] * 168
 
     def get(self, hour: int) -> float:
@@ -98,4 +99,4 @@ class WeekProfile:
             raise ValueError(f"not a profile of the week: {len(numbers)} numbers")
         self._count, self._mean = int(numbers[0]), numbers[1]
         self._counts = [int(number) for number in numbers[2:170]]
-        self._hours = list(numbers[170:])
+        self._hours = array("d", numbers[170:])

@@ -12,7 +12,8 @@ _TURN = 2.0 * math.pi
 
 def waves(phase: float, harmonics: int) -> list[float]:
     """Cosine and sine of `phase` (in turns) and of its multiples up to `harmonics`."""
-    cosine, sine = math.cos(_TURN * phase), math.sin(_TURN * phase)
+    turned = _TURN * phase
+    cosine, sine = math.cos(turned), math.sin(turned)
     c, s = cosine, sine
     found = [c, s]
     for _ in range(harmonics - 1):

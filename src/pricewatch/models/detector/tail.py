@@ -6,6 +6,7 @@ B. M. Hill, A simple general approach to inference about the tail of a distribut
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Sequence
 
@@ -28,6 +29,8 @@ FARTHEST = 12.0
 AGAIN = 10
 """The edge is looked at again after so many scores, and whenever one enters the tail."""
 _LN10 = math.log(10.0)
+_FULL = LEAST / SHARE
+"""Scores from which the share of them is more than `LEAST`."""
 
 
 class RankTail:
@@ -38,7 +41,7 @@ class RankTail:
     def __init__(self) -> None:
         self._count = 0
         self._weight = 0.0
-        self._top: list[float] = []
+        self._top = array("d")
         self._stale = True
         self._wait = AGAIN
         self._edge = self._excess = self._odds = 0.0
@@ -53,25 +56,23 @@ class RankTail:
 
     def learn(self, logarithm: float) -> None:
         """Take a score's logarithm in."""
-        top = self._top
-        self._weight += 1.0
-        self._wait -= 1
-        if self._count >= SILENT and not self._stale:
-            logarithm = min(logarithm, self._edge + FARTHEST * self._excess)
-        self._count += 1
-        room = int(SHARE * self._weight) + 1
-        room = max(room, LEAST)
+        count, top = self._count, self._top
+        weight = self._weight + 1.0
+        self._count, self._weight = count + 1, weight
+        room = int(SHARE * weight) + 1 if weight >= _FULL else LEAST
         if len(top) < room or logarithm > top[0]:
+            if count >= SILENT and not self._stale:
+                logarithm = min(logarithm, self._edge + FARTHEST * self._excess)
             insort(top, logarithm)
             if len(top) > room:
                 del top[0]
             self._stale = True
-        elif not self._wait:
-            self._stale = True
+        self._wait -= 1
         if not self._wait:
             self._wait = AGAIN
-        if self._weight >= MEMORY:
-            self._weight /= 2.0
+            self._stale = True
+        if weight >= MEMORY:
+            self._weight = weight / 2.0
             self._top = top[1::2]
             self._stale = True
 
@@ -94,4 +95,4 @@ class RankTail:
         if len(numbers) < 7:
             raise ValueError(f"not a tail: {len(numbers)} numbers")
         count, self._weight, wait, stale, self._edge, self._excess, self._odds, *top = numbers
-        self._count, self._wait, self._stale, self._top = int(count), int(wait), bool(stale), top
+        self._count, self._wait, self._stale, self._top = int(count), int(wait), bool(stale), array("d", top)

@@ -11,15 +11,16 @@ WHERE excluded.seen >= old.seen;
 -- name: snapshots
 SELECT instrument_id, model, schema, seen, payload FROM model_snapshot ORDER BY instrument_id, model;
 
--- name: save_version
-INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires,
-                           source)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (version) DO NOTHING;
-
--- name: save_rows
+-- name: save_forecast
+-- One statement, and so one transaction: the version and its rows.
+WITH saved AS (
+    INSERT INTO model_version (version, instrument_id, model, trained_from, trained_to, rows_used, level, step, expires,
+                               source)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (version) DO NOTHING
+)
 INSERT INTO forecast_row (version, at, centre, lower, upper)
-SELECT $1, * FROM unnest($2::bigint[], $3::float8[], $4::float8[], $5::float8[])
+SELECT $1, * FROM unnest($11::bigint[], $12::float8[], $13::float8[], $14::float8[])
 ON CONFLICT (version, at) DO NOTHING;
 
 -- name: activate
@@ -48,6 +49,14 @@ SELECT at, centre, lower, upper FROM forecast_row WHERE version = $1 AND at = $2
 
 -- name: bar_score
 SELECT score FROM bar_score WHERE instrument_id = $1 AND at = $2;
+
+-- name: count_alarms
+SELECT instrument_id, count(*) FILTER (WHERE alarms <= $2 AND (before IS NULL OR before > $2)), count(*)
+FROM (
+    SELECT instrument_id, alarms, lag(alarms) OVER (PARTITION BY instrument_id ORDER BY at) AS before
+    FROM bar_score WHERE instrument_id = ANY ($1::int[]) AND at >= $3 AND at < $4
+) t
+GROUP BY instrument_id ORDER BY instrument_id;
 
 -- name: save_bar_scores
 INSERT INTO bar_score AS old (instrument_id, at, score, model, seen, alarms)

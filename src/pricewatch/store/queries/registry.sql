@@ -1,7 +1,17 @@
--- name: save_baseline
-INSERT INTO baseline (version, instrument_id, kind, model, trained_from, trained_to, rows_used, step, parameters,
-                      libraries, metrics, rival, rival_metrics, won, object, sha256, mac, size, created)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19);
+-- name: register
+-- One statement, and so one transaction: the version, the pointer to it where there is one, and the event.
+WITH saved AS (
+    INSERT INTO baseline (version, instrument_id, kind, model, trained_from, trained_to, rows_used, step, parameters,
+                          libraries, metrics, rival, rival_metrics, won, object, sha256, mac, size, created)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+), pointed AS (
+    INSERT INTO baseline_pointer (instrument_id, kind, version, since, pinned)
+    SELECT $20::int, $21::text, $22::uuid, $23::bigint, $24::boolean WHERE $22::uuid IS NOT NULL
+    ON CONFLICT (instrument_id, kind) DO UPDATE
+    SET version = excluded.version, since = excluded.since, pinned = excluded.pinned
+)
+INSERT INTO model_event (at, what, actor, instrument_id, kind, version, previous, detail)
+VALUES ($25, $26, $27, $28, $29, $30, $31, $32);
 
 -- name: point
 INSERT INTO baseline_pointer (instrument_id, kind, version, since, pinned) VALUES ($1, $2, $3, $4, $5)
