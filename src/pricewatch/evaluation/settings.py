@@ -12,7 +12,7 @@ class EvaluationSettings(BaseModel):
 
     shard: int = Field(default=0, ge=0, description="Which shard of the rules this process evaluates.")
     spool_interval: float = Field(
-        default=0.005, gt=0, description="Seconds a tick may wait in memory before it is appended to the spool."
+        default=0.01, gt=0, description="Seconds a tick may wait in memory before it is appended to the spool."
     )
     checkpoint_interval: float = Field(
         default=1.0, gt=0, description="Seconds between commits of the cursor when no rule changes."

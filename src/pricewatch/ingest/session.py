@@ -162,11 +162,12 @@ class Session:
 
     async def _pump(self) -> None:
         receive, frame_in, tap = self._connection.receive, self._frame, self._venue.tap
+        present = self._venue.clock.now
         relief = self._venue.relief
         count, since = 0, perf_counter()
         while True:
             frame = await receive()
-            now = self._venue.clock.now()
+            now = present()
             if tap is not None:
                 tap.received(self._name, frame, now)
             began = perf_counter()

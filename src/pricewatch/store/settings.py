@@ -37,7 +37,7 @@ class TickSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_rows: int = Field(default=5_000, ge=1, le=50_000, description="rows in one COPY at most")
-    batch_age: float = Field(default=0.05, gt=0, description="seconds a spooled row may wait for more before the COPY")
+    batch_age: float = Field(default=0.1, gt=0, description="seconds a spooled row may wait for more before the COPY")
     write_timeout: float = Field(default=20.0, gt=0, description="seconds one COPY may take")
     retry_base: float = Field(default=0.1, gt=0, description="seconds before writing is tried again")
     retry_cap: float = Field(default=5.0, gt=0, description="seconds between such tries at most")

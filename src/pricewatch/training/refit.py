@@ -188,7 +188,8 @@ class Refitter:
         """Written down when it begins, not at every try."""
         if before.status == outcome.status:
             return
-        log.warning("training.failed", market=market, kind=kind, status=outcome.status, reason=outcome.reason)
+        tell = log.info if outcome.status == "short" else log.warning  # a young market is nobody's fault
+        tell("training.failed", market=market, kind=kind, status=outcome.status, reason=outcome.reason)
         await self._registry.note(
             ModelEvent(
                 at=self._clock.now(),
