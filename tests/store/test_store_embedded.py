@@ -66,6 +66,30 @@ async def test_a_killed_server_is_restarted(open_folder: Path) -> None:
         task.cancel()
 
 
+@pytest.mark.parametrize("kills", [1, 4])
+async def test_a_server_killed_while_it_starts_is_started_again_but_not_for_ever(open_folder: Path, kills: int) -> None:
+    server = EmbeddedPostgres(open_folder, FAST)
+
+    async def strike() -> None:
+        known: int | None = None
+        for _ in range(kills):
+            while server.pid in {known, None}:
+                await asyncio.sleep(0)
+            known = server.pid
+            assert known is not None
+            os.kill(known, signal.SIGKILL)
+
+    async with asyncio.timeout(120), asyncio.TaskGroup() as group:
+        group.create_task(strike())
+        if kills > 3:
+            with pytest.raises(ConfigError, match="ended with status -9"):
+                await server.start()
+        else:
+            await server.start()
+            assert await value(server, "SELECT 1") == 1
+            await server.stop()
+
+
 async def test_a_stale_pid_file_of_a_stranger_harms_nobody(open_folder: Path) -> None:
     async with EmbeddedPostgres(open_folder, FAST):
         pass

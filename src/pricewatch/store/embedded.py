@@ -47,6 +47,8 @@ OPTIONS = {
 }
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 _USER = "pricewatch"
+_KILLS = 3
+"""How often a server may be killed while it starts for the first time."""
 _SET_PDEATHSIG = 1
 
 
@@ -84,7 +86,7 @@ class EmbeddedPostgres:
             self._landing = await asyncio.to_thread(prepare, self._root)
             await self._clear_stale()
             await self._initialise()
-            await self._launch()
+            await self._first_launch()
         except BaseException as exc:
             await self.stop()
             if isinstance(exc, Unavailable):
@@ -221,6 +223,20 @@ class EmbeddedPostgres:
         if initdb.returncode != 0:
             raise Unavailable("initdb said: " + words.decode("utf-8", "replace")[-1000:].strip())
         unfinished.rename(landing.data)
+
+    async def _first_launch(self) -> None:
+        """Killed while it starts, it is started again: only what it says of itself is a reason to give up."""
+        for _ in range(_KILLS):
+            try:
+                await self._launch()
+            except Unavailable:
+                if self._process is None or (self._process.returncode or 0) >= 0:
+                    raise
+                log.warning("postgres.killed_at_start", code=self._process.returncode)
+                await self._clear_stale()
+            else:
+                return
+        await self._launch()
 
     async def _launch(self) -> None:
         landing = self._landed()
