@@ -307,7 +307,11 @@ class Rig:
             assert self.service.alive, self.service.words()[-5000:]
             return (await self.readiness())[0] == 200
 
-        await until(says_so, within=within, what="ready")
+        try:
+            await until(says_so, within=within, what="ready")
+        except AssertionError as error:
+            words = "" if self.service is None else self.service.words()[-4000:]
+            raise AssertionError(f"{error}: {await self.readiness()}\n{words}") from None
 
     async def readiness(self) -> tuple[int, dict[str, Any]]:
         """What /readyz answers; (0, {}) where nobody answers."""
