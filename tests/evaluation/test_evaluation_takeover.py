@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from pricewatch.domain.errors import Fenced, Unavailable
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.takeover import Tenure
-from pricewatch.ports.journal import Change
+from pricewatch.ports.journal import Change, Grant, Held
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryJournal, MemoryStore
 
@@ -200,6 +200,35 @@ async def test_evaluation_is_given_what_was_acquired_and_then_new_terms(world: W
     assert await owner.states(0) == []
     with pytest.raises(RuntimeError, match="not what this tenure is about"):
         await owner.claim(1, "a:1")
+
+
+async def test_a_term_that_we_end_ourselves_is_not_lost(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal may come between the database's new term and our knowing of it."""
+    owner = world.tenure("a")
+    await owner.acquire()
+    request, asked, answer = world.journal.request, asyncio.Event(), asyncio.Event()
+
+    async def slow(shard: int, name: str, *, home: str, lease: float) -> Grant | Held:
+        found = await request(shard, name, home=home, lease=lease)
+        asked.set()
+        await answer.wait()
+        return found
+
+    monkeypatch.setattr(world.journal, "request", slow)
+    async with asyncio.TaskGroup() as group:
+        again = group.create_task(owner.acquire())
+        await asked.wait()
+        world.clock.advance(2.0)
+        renewing = group.create_task(owner.run())
+        await asyncio.sleep(0.3)
+        assert not renewing.done()
+        answer.set()
+        assert (await again).claim.term == 2
+        await asyncio.sleep(0.3)
+        assert not renewing.done()
+        renewing.cancel()
+    assert owner.trouble() is None
+    assert owner.status()["state"] == "owner"
 
 
 async def test_an_idle_owner_renews_and_learns_that_it_has_lost(world: World) -> None:

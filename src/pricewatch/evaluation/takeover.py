@@ -69,12 +69,21 @@ class Tenure:
         self._renewed = 0.0
         self._holder = ""
         self._is_lost = False
+        self._asking = False
+        """A new term is being asked for: the old one may end before we know the new one."""
         self.takeovers = 0
 
     # -- getting and keeping it ---------------------------------------------------------------------------------------
 
     async def acquire(self) -> Grant:
-        """Stand by until the shard is ours, however long that takes."""
+        """Stand by until the shard is ours, however long that takes; asked again, for a new term."""
+        self._asking = True
+        try:
+            return await self._stand_by()
+        finally:
+            self._asking = False
+
+    async def _stand_by(self) -> Grant:
         waiting = False
         while True:
             began = self._now()
@@ -96,6 +105,7 @@ class Tenure:
 
     def _take(self, grant: Grant, began: float) -> None:
         self._claim = self._fresh = grant.claim
+        self._is_lost = False
         self._renewed = began
         if self._rows is not None:
             self._rows.fence(grant.claim.shard, grant.claim.term)
@@ -142,7 +152,12 @@ class Tenure:
 
     async def _renew(self) -> None:
         claim = self._held
-        await self._fenced_by(claim, Change(cursor=claim.cursor))
+        try:
+            await self._fenced_by(claim, Change(cursor=claim.cursor))
+        except Fenced:
+            if self._is_lost:
+                raise
+            log.info("shard.term_over", shard=claim.shard, term=claim.term)
 
     @property
     def _held(self) -> Claim:
@@ -186,7 +201,8 @@ class Tenure:
         return entries
 
     def _lost(self, claim: Claim) -> None:
-        if not self._is_lost:
+        """Unless it was we who ended that term, by asking for a new one."""
+        if not self._is_lost and not self._asking and claim is self._claim:
             self._is_lost = True
             silent = round(self._now() - self._renewed, 3)
             log.error("shard.lost", shard=claim.shard, term=claim.term, unrenewed_seconds=silent)
