@@ -14,7 +14,8 @@ from pricewatch.domain.market import Flag
 from pricewatch.domain.model import BarScore, Snapshot
 from pricewatch.domain.signal import Signal
 from pricewatch.engine.explain import Witness, explain
-from pricewatch.models.bars import BANDS, BANK, NAME
+from pricewatch.engine.minutes import Minutes
+from pricewatch.models.bars import BANDS, BANK, NAME, SCHEMAS
 from pricewatch.testing.desk import BTC, MINUTE, T0, Desk, S, active
 
 RARE = {"type": "anomaly", "false_alarms": "1/day"}
@@ -308,3 +309,11 @@ def test_features_show_the_closed_minute_and_its_bands() -> None:
     assert found.calibration[0].bars == 699
     assert found.score is not None
     assert msgspec.json.decode(msgspec.json.encode(found), type=Features) == found
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", msgspec.msgpack.encode([math.nan])])
+def test_a_broken_state_of_this_very_schema_is_not_taken_up(payload: bytes) -> None:
+    minutes = Minutes(1)
+    for name, schema in SCHEMAS.items():
+        assert not minutes.restore(Snapshot(1, name, schema, 7, payload)), name
+    assert minutes.rarity == 0.0
