@@ -82,6 +82,9 @@ async def test_rules_come_in_pages(ann: Api) -> None:
     [
         ({**RULE, "when": {"type": "above", "level": "-1"}}, "level"),
         ({**RULE, "symbols": ["BTC-UDS"]}, "symbols[0]"),
+        ({**RULE, "venues": ["karken"]}, "venues[0]"),
+        ({**RULE, "symbols": ["ETH-USD"], "venues": ["kraken"]}, "venues"),
+        ({**RULE, "policy": {"expires": "2020-01-01T00:00:00Z"}}, "policy.expires"),
         ([], ""),
     ],
 )
