@@ -193,7 +193,7 @@ class TestPeopleAndRules:
             bad.write_text(json.dumps([RULE, RULE | wrong]))
             refused = pw("rules", "add", str(bad), "--account", "ann", "--config", str(listening))
             assert (refused.code, told in refused.err) == (ExitCode.INPUT, True), refused.err
-        bad.write_text(json.dumps([RULE] * 10_000))
+        bad.write_text(json.dumps([RULE] * 10_001))
         refused = pw("rules", "add", str(bad), "--account", "ann", *where)
         assert (refused.code, "0 rules of at most 10000" in refused.err) == (ExitCode.REFUSED, True), refused.err
 
