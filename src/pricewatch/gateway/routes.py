@@ -120,7 +120,7 @@ class Routes:
             Commands(keepers.rules, keepers.changes, clock),
             Trials(keepers.rules, keepers.outbox, records, board, clock),
             Channels(keepers.accounts, ring),
-            Forecasts(keepers.registry, board, clock),
+            Forecasts(keepers.registry, records.watchlists, board, clock),
             Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),

@@ -26,6 +26,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only deliveries in this state.",
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
+    "watchlist": ("One of your watchlists, by name, instead of `symbols`.", {"type": "string", "maxLength": 64}),
     "symbols": ("Symbols or markets, separated by commas.", {"type": "string"}),
     "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "spread", "outlook"]}),
     "in_use": ("Only versions in use.", {"type": "boolean"}),
