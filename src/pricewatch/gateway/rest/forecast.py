@@ -48,7 +48,12 @@ class Forecasts:
         some = ("horizon", "level", "kind")
         return [
             Endpoint("GET", "/forecast/{symbol}", self.one, docs=Docs(OutlookDocument, query=some, also=(404,))),
-            Endpoint("GET", "/forecasts", self.many, docs=Docs(OutlookPage, query=("symbols", "watchlist", *some))),
+            Endpoint(
+                "GET",
+                "/forecasts",
+                self.many,
+                docs=Docs(OutlookPage, query=("symbols", "watchlist", *some), optional=("symbols",)),
+            ),
         ]
 
     async def one(self, request: web.Request, _: Identity) -> web.Response:

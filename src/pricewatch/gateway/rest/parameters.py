@@ -9,6 +9,7 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**53}
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "after": ("Only those with a higher number.", _NUMBER),
+    "epoch": ("The epoch that `after_seq` is of; another than the feed's own is refused.", _NUMBER),
     "after_seq": ("Only those after this place in the feed, ascending.", _NUMBER),
     "before": ("Only those with a lower number.", _NUMBER),
     "before_seq": ("The newest below this place in the feed.", _NUMBER),
