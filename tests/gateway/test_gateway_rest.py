@@ -161,6 +161,7 @@ async def test_markets_candles_and_forecast(world: World, ann: Api) -> None:
         ("/candles?market=coinbase:BTC-UDS", "market"),
         ("/candles?market=coinbase:BTC-USD&interval=5m", "interval"),
         ("/candles?market=coinbase:BTC-USD&from=yesterday", "from"),
+        ("/candles?market=coinbase:BTC-USD&interval=1s&from=2026-01-01T00:00:00Z&to=2026-01-01T06:00:01Z", "from"),
         ("/candles?market=coinbase:BTC-USD&from=2026-01-01T00:00:00", "from"),
         ("/candles?market=coinbase:BTC-USD&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
         ("/signals?aftr_seq=1", "aftr_seq"),

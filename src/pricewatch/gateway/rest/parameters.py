@@ -18,7 +18,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "from": ("Not earlier than this.", _INSTANT),
     "to": ("Earlier than this.", _INSTANT),
     "since": ("Declared at this time or later.", _INSTANT),
-    "interval": ("Length of a candle.", {"type": "string", "enum": ["1m", "1h"]}),
+    "interval": ("Length of a candle.", {"type": "string", "enum": ["1s", "1m", "1h"]}),
     "limit": ("How many at most.", {"type": "integer", "minimum": 1}),
     "market": ("`venue:BASE-QUOTE`, for example `coinbase:BTC-USD`.", {"type": "string"}),
     "symbol": ("A symbol or market.", {"type": "string"}),
