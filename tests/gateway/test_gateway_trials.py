@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -41,7 +42,9 @@ async def test_a_rule_without_channels_owes_nothing(world: World, ann: Api) -> N
 
 
 async def test_a_rule_of_markets_nobody_hears(world: World, ann: Api) -> None:
-    _, rule = await ann("POST", "/rules", {**MAILED, "venues": ["bitstamp"]})
+    me = uuid.UUID((await ann("GET", "/me"))[1]["id"])
+    stored = await world.store.rules.create(me, json.dumps({**MAILED, "venues": ["bitstamp"]}).encode())
+    rule = {"id": str(stored.id)}
     status, problem = await ann("POST", f"/rules/{rule['id']}/test")
     assert (status, problem["field"]) == (422, "symbols")
     world.shelf.listed.append(Market(9, "bitstamp", "BTC-USD", "btcusd"))

@@ -9,19 +9,22 @@ from aiohttp import web
 from pricewatch.domain.account import Scope
 from pricewatch.domain.errors import Invalid
 from pricewatch.gateway.auth import Identity
+from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import Denied, reply
 from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest import cursor
 from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, document, identifier, limit, no_content
 from pricewatch.ports.records import AuditLog, Watchlists
 from pricewatch.ports.rules import RuleChanges
+from pricewatch.rules.listed import check_symbols, listings
 from pricewatch.wire.people import AuditPage, WatchlistBody, WatchlistPage, WatchlistRecord, audit, watchlist
 
 
 class Desk:
     """Watchlists of one's own, and who did what."""
 
-    def __init__(self, lists: Watchlists, log: AuditLog, quotas: Quotas, changes: RuleChanges) -> None:
+    def __init__(self, lists: Watchlists, log: AuditLog, quotas: Quotas, changes: RuleChanges, board: Board) -> None:
+        self._board = board
         self._lists = lists
         self._changes = changes
         self._log = log
@@ -51,7 +54,7 @@ class Desk:
         """A new watchlist."""
         wish = await document(request, WatchlistBody)
         await self._quotas.check_watchlists(who.account.id)
-        made = await self._lists.create(who.account.id, wish.name, _symbols(wish))
+        made = await self._lists.create(who.account.id, wish.name, self._symbols(wish))
         self._changes.rules_changed()
         return reply(watchlist(made), 201, {"Location": f"/api/v1/watchlists/{made.id}"})
 
@@ -62,7 +65,7 @@ class Desk:
     async def change(self, request: web.Request, who: Identity) -> web.Response:
         """Replace its name and symbols; rules over it follow."""
         number, wish = identifier(request), await document(request, WatchlistBody)
-        changed = await self._lists.change(who.account.id, number, wish.name, _symbols(wish))
+        changed = await self._lists.change(who.account.id, number, wish.name, self._symbols(wish))
         self._changes.rules_changed()
         return reply(watchlist(changed))
 
@@ -79,6 +82,12 @@ class Desk:
         follow = cursor.write("audit", page[-1].number) if len(page) == wanted else None
         return reply(AuditPage([audit(one) for one in page], follow))
 
+    def _symbols(self, wish: WatchlistBody) -> list[str]:
+        """Those there are: a rule over a list would wait for a misspelt one for ever."""
+        symbols = list(dict.fromkeys(wish.symbols))
+        check_symbols(symbols, listings(self._board.everything()))
+        return symbols
+
 
 def _whose(request: web.Request, who: Identity) -> uuid.UUID | None:
     text = request.query.get("account")
@@ -91,7 +100,3 @@ def _whose(request: web.Request, who: Identity) -> uuid.UUID | None:
     if wanted != who.account.id and not who.may(Scope.ADMIN):
         raise Denied(403, "admin_only", "only an administrator sees what others did")
     return wanted
-
-
-def _symbols(wish: WatchlistBody) -> list[str]:
-    return list(dict.fromkeys(wish.symbols))
