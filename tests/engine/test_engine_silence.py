@@ -155,6 +155,15 @@ class TestPolicy:
         desk.advance(40)
         assert desk.said() == [(1, "fired", 32.0)]
 
+    def test_a_rule_that_has_fired_as_often_as_it_may_hears_of_it_no_more(self) -> None:
+        desk = Desk()
+        desk.engine.arm(above(1, nodata={"after": "10s"}, fires="once"))
+        for second, price in enumerate([99.0, 101.0, 99.0]):
+            desk.trade(second, price)
+        assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared"]
+        desk.advance(60)
+        assert desk.said() == []
+
     def test_it_may_pause_a_rule_on_a_market(self) -> None:
         desk = Desk()
         desk.engine.arm(above(1, nodata={"after": "10s"}, most_per_hour=1))

@@ -7,6 +7,7 @@ import unicodedata
 from typing import TypeGuard
 
 from pricewatch.domain.market import decimal_text
+from pricewatch.domain.time import rfc3339
 
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
@@ -50,6 +51,11 @@ def span_text(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def exact_time(at: int) -> str:
+    """`2026-01-31 14:03:12.345 UTC`."""
+    return rfc3339(at)[:-4].replace("T", " ") + " UTC"
 
 
 def rough(value: object, *, digits: int) -> str | None:

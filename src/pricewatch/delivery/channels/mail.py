@@ -46,7 +46,7 @@ def compose(delivery: Delivery, settings: EmailSettings, *, now: int) -> Letter:
     fields = {
         "headline": line,
         "facts": facts(signal),
-        "evidence": evidence_lines(signal.evidence),
+        "evidence": evidence_lines(signal),
         "delayed": delayed,
         "signal_id": str(signal.id),
     }
