@@ -103,7 +103,7 @@ def _evidence_text(name: str, value: object) -> str:
             return span_text(value)
         case float() if math.isfinite(value):
             return grouped(decimal_text(value))
-        case {"at": int(at), "price": str(price)} if len(value) == 2 and 0 <= at < _LAST:
+        case {"at": int(at), "price": str(price), **others} if not others and 0 <= at < _LAST:
             return f"{grouped(price)} at {exact_time(at)}"
     return msgspec.json.encode(value, enc_hook=str).decode()
 
