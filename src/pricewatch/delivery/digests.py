@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pricewatch.delivery.figures import exact_time, is_number, number, span_text
+from pricewatch.delivery.figures import exact_time, is_instant, is_number, number, span_text
 
 
 def paused(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -34,7 +34,7 @@ def rows(evidence: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _fire(one: object) -> str:
     """`70,010 at 2026-01-31 13:02:12.345 UTC`."""
-    if not isinstance(one, Mapping) or not isinstance(at := one.get("at"), int):
+    if not isinstance(one, Mapping) or not is_instant(at := one.get("at")):
         return ""
     price = number(one.get("price"))
     return f"{price} at {exact_time(at)}" if price else exact_time(at)

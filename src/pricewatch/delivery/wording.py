@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pricewatch.delivery import digests
-from pricewatch.delivery.figures import exact_time, grouped, is_number, number, printable, rough, span_text
+from pricewatch.delivery.figures import exact_time, grouped, is_instant, is_number, number, printable, rough, span_text
 from pricewatch.delivery.phrases import PHRASES, unusual
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
@@ -87,22 +87,25 @@ def _prices(signal: Signal) -> list[tuple[str, str]]:
     return found + (digests.paused(signal.evidence) if signal.direction is Direction.PAUSED else [])
 
 
-def evidence_lines(signal: Signal) -> list[str]:
-    """The numbers behind the verdict, one `name: value` a line, bounded; a digest has said them all."""
-    if signal.direction is Direction.DIGEST:
-        return []
+def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
+    """The numbers behind the verdict, one `name: value` a line, bounded."""
     return [
-        f"{printable(str(name), 40)}: {printable(_evidence_text(value), 120)}"
-        for name, value in list(signal.evidence.items())[:30]
+        f"{printable(str(name), 40)}: {printable(_evidence_text(str(name), value), 120)}"
+        for name, value in list(evidence.items())[:30]
         if name != "v" and value is not None
     ]
 
 
-def _evidence_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return decimal_text(value)
+def _evidence_text(name: str, value: object) -> str:
+    match value:
+        case str():
+            return grouped(value)
+        case int() | float() if name == "window" and is_number(value):
+            return span_text(value)
+        case float() if math.isfinite(value):
+            return grouped(decimal_text(value))
+        case {"at": int(at), "price": str(price), **others} if not others and is_instant(at):
+            return f"{grouped(price)} at {exact_time(at)}"
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
