@@ -25,6 +25,7 @@ from pricewatch.gateway.rest.endpoint import (
 )
 from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, RuleChanges
+from pricewatch.ports.webhooks import Webhooks
 from pricewatch.rules.document import RuleDocument
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
 from pricewatch.wire.rest import RuleRecord, rule
@@ -37,10 +38,16 @@ class Rules:
     """One account's rules."""
 
     def __init__(
-        self, book: RuleBook, changes: RuleChanges, board: Board, parse: Parse, quotas: Quotas, lists: Watchlists
+        self,
+        book: RuleBook,
+        changes: RuleChanges,
+        board: Board,
+        parse: Parse,
+        quotas: Quotas,
+        named: tuple[Watchlists, Webhooks],
     ) -> None:
         self._book = book
-        self._lists = lists
+        self._lists, self._webhooks = named
         self._quotas = quotas
         self._changes = changes
         self._board = board
@@ -110,7 +117,23 @@ class Rules:
         self._check_symbols(symbols)
         if isinstance(symbols, dict):
             await self._check_list(who, str(symbols.get("watchlist")))
+        policy = document.get("policy") if isinstance(document, dict) else None
+        await self._check_webhooks(who, policy.get("channels") if isinstance(policy, dict) else None)
         return body
+
+    async def _check_webhooks(self, who: Identity, channels: Any) -> None:
+        """Nor does a rule tell a webhook there is not."""
+        words = channels if isinstance(channels, list) else []
+        wanted = [
+            (place, word.partition(":")[2]) for place, word in enumerate(words) if str(word).startswith("webhook:")
+        ]
+        if not wanted:
+            return
+        names = [one.name for one in await self._webhooks.listing(who.account.id)]
+        for place, name in wanted:
+            if name not in names:
+                known = ", ".join(names) or "none yet"
+                raise Invalid(f"policy.channels[{place}]", f"you have no webhook {name!r}; yours: {known}")
 
     async def _check_list(self, who: Identity, name: str) -> None:
         """Nor does a rule wait for a list there is not."""
