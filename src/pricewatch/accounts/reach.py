@@ -23,7 +23,8 @@ _HOME = ("localhost", "local", "internal", "intranet", "lan", "home.arpa", "arpa
 _PUBLIC_6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _TUNNELS = (IPv6Network("2002::/16"), IPv6Network("2001::/32"))
-_RELAYS = IPv4Network("192.88.99.0/24")
+_SPECIAL_4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
+"""Protocols' own addresses, which some versions of Python call public."""
 _LOWEST_FREE_PORT = 1_024
 _USUAL_PORTS = frozenset({80, 443})
 
@@ -105,5 +106,5 @@ def _is_public(address: Address) -> bool:
     if not address.is_global or address.is_multicast or address.is_reserved or address.is_unspecified:
         return False
     if isinstance(address, IPv4Address):
-        return address not in _RELAYS
+        return not any(address in special for special in _SPECIAL_4)
     return address in _PUBLIC_6 and not any(address in tunnel for tunnel in _TUNNELS)
