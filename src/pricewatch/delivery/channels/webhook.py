@@ -116,7 +116,7 @@ class WebhookChannel:
         except TimeoutError as error:
             raise Unavailable(f"no answer within {self._timeout:g} s") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Unavailable(f"no answer: {printable(str(error) or type(error).__name__, 200)}") from error
+            raise Unavailable(f"no answer: {_words(error)}") from error
 
     def _headers(self, endpoint: Endpoint, letter: Letter) -> dict[str, str]:
         second = self._clock.now() // SECOND
@@ -169,6 +169,11 @@ class WebhookChannel:
             return await asyncio.to_thread(ssl.create_default_context, cafile=ca_file)
         except (OSError, ssl.SSLError) as error:
             raise Unavailable(f"cannot read ca_file {ca_file}: {printable(str(error), 200)}") from error
+
+
+def _words(error: Exception) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return printable(str(cause) or type(cause).__name__, 200)
 
 
 async def _read_away(answer: aiohttp.ClientResponse) -> None:
