@@ -251,8 +251,7 @@ class WebhookPromises:
                 await keepers.outbox.revive(number, account=account)
         await keepers.outbox.revive(delivery.id, account=ann.id)
         (again,) = await self.claimed(keepers)
-        assert (again.id, again.attempts) == (delivery.id, 2)
-        assert hook.id
+        assert (again.id, again.attempts, again.target) == (delivery.id, 2, str(hook.id))
 
 
 class TestMemoryWebhooks(WebhookPromises):
