@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 
 from pricewatch.client import BadWebhook, verify
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.testing.deliveries import NOON, some_signal
 from pricewatch.wire.webhook import event, secret_text, signature
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "webhooks.md"
 KEY, OTHER = b"k" * 32, b"o" * 24
 SIGNAL = some_signal()
 BODY = msgspec.json.encode(
@@ -95,3 +101,20 @@ def test_signed_but_unreadable_is_refused(body: bytes) -> None:
 def test_a_malformed_secret_is_the_receivers_fault() -> None:
     with pytest.raises(ValueError, match="the secret"):
         verify(BODY, signed(), "whsec_x", now=THEN)
+
+
+async def test_the_documented_receiver_takes_each_once(capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code.replace("whsec_…", secret_text(KEY)), names)
+    runner = web.AppRunner(names["app"], access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/signals"
+    now = int(time.time_ns() / 1e9)
+    async with aiohttp.ClientSession() as http:
+        for headers, status in ((signed(at=now), 204), (signed(at=now), 204), (signed(BODY, OTHER, at=now), 400)):
+            async with http.post(url, data=BODY, headers=headers) as answer:
+                assert answer.status == status
+    await runner.cleanup()
+    assert capsys.readouterr().out == "signal.fired BTC-USD 70012.4\n"
