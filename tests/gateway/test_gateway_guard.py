@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -29,6 +30,7 @@ from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.unreadable import Unreadable
 from pricewatch.testing.clock import ManualClock
 
 RULE = {"title": "BTC above 70k", "symbols": ["BTC-USD"], "when": {"type": "above", "level": "70000"}}
@@ -349,6 +351,34 @@ async def test_cursors_that_are_not_ours(ann: Api, path: str) -> None:
     for text in ("x", "=", "%00", "AAAA", "9" * 400, own, own[:-2], forged, str(uuid.uuid4()), "é"):
         status, problem, _ = await ann("GET", path, params={"cursor": text})
         assert (status, problem["code"]) == (400, "bad_cursor"), text
+
+
+@pytest.mark.parametrize("head", [b"Content-Encoding: gzip\r\n", b"Content-Encoding: br\r\n", b"no header\r\n"])
+async def test_what_cannot_be_read_is_one_line_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture, head: bytes
+) -> None:
+    _, key = await world.account("ann")
+    caplog.set_level(logging.INFO)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+    writer.write(b"POST /api/v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key.encode() + b"\r\n")
+    writer.write(b"Content-Type: application/json\r\nContent-Length: 4\r\n" + head + b"\r\nnope")
+    async with asyncio.timeout(15):
+        assert b" 400 " in await reader.readline()
+        writer.write_eof()
+        await reader.read()
+    writer.close()
+    [record] = [one for one in caplog.records if one.name == "pricewatch.gateway.http"]
+    assert (record.levelno, record.exc_info) == (logging.INFO, None)
+    assert record.getMessage().startswith("gateway.unreadable_request: ")
+    assert "400, message:" in record.getMessage()
+    assert key not in caplog.text
+
+
+def test_errors_of_ours_keep_their_traceback() -> None:
+    error = ValueError("ours")
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "Unhandled", (), (ValueError, error, None))
+    assert Unreadable().filter(record)
+    assert (record.levelno, record.exc_info) == (logging.ERROR, (ValueError, error, None))
 
 
 @pytest.mark.parametrize("path", ["/signals?after_seq=1&cursor=", "/gaps?after=1&cursor="])

@@ -33,6 +33,7 @@ from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.rules import Parse
 from pricewatch.gateway.routes import Routes
 from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.gateway.unreadable import LOGGER
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import PriceTape
@@ -160,7 +161,8 @@ class Gateway:
 
     async def run(self) -> None:
         """Serve until cancelled; then tell every client to come back, and close. `ConfigError` for a taken port."""
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=self._settings.close_timeout)
+        patience = self._settings.close_timeout
+        runner = web.AppRunner(self._application(), access_log=None, logger=LOGGER, shutdown_timeout=patience)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._routes.close)
             stack.push_async_callback(runner.cleanup)

@@ -138,7 +138,7 @@ class Routes:
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
-            Desk(records.watchlists, records.audit, quotas, keepers.changes),
+            Desk(records.watchlists, records.audit, quotas, book=keepers.rules, changes=keepers.changes, board=board),
             Deliveries(keepers.outbox, records.audit, clock),
             Gaps(keepers.gaps, board),
             Choices(keepers.choices, keepers.market_changes, clock),
