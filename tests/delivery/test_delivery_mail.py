@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import uuid
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from pricewatch.delivery.channels.mail import compose
 from pricewatch.delivery.settings import EmailSettings
+from pricewatch.delivery.wording import evidence_lines
 from pricewatch.domain.errors import Refused
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import HOUR, MINUTE
@@ -213,8 +215,32 @@ def test_both_bodies_say_everything() -> None:
         assert words in html
     assert "A & B <i>" in text
     assert "A &amp; B &lt;i&gt;" in html
-    assert "threshold: 70000" in text
+    assert "threshold: 70,000" in text
     assert "delayed" not in text
+
+
+def test_evidence_is_written_for_people() -> None:
+    at = 1_769_860_992_118_772
+    evidence = {
+        "v": 1,
+        "value": 0.0379127052,
+        "price": "64910.5",
+        "window": 600.0,
+        "direction": "up",
+        "reference": {"at": at, "price": "64885.9"},
+        "far": {"at": 10**18, "price": "1"},
+        "endless": math.inf,
+        "nothing": None,
+    }
+    assert evidence_lines(evidence) == [
+        "value: 0.0379127052",
+        "price: 64,910.5",
+        "window: 10 min",
+        "direction: up",
+        "reference: 64,885.9 at 2026-01-31 12:03:12.118 UTC",
+        'far: {"at":1000000000000000000,"price":"1"}',
+        "endless: null",
+    ]
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:

@@ -15,6 +15,9 @@ from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, rfc3339, to_datetime
 from pricewatch.domain.watch import SYSTEM
 
+_LAST = 253_402_300_800_000_000
+"""The year 10000, which no calendar here reaches, as an instant."""
+
 
 def clock_time(at: int, *, now: int) -> str:
     """`14:03 UTC`, with the date when that is not today."""
@@ -86,17 +89,22 @@ def exact_time(at: int) -> str:
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
     """The numbers behind the verdict, one `name: value` a line, bounded."""
     return [
-        f"{printable(str(name), 40)}: {printable(_evidence_text(value), 120)}"
+        f"{printable(str(name), 40)}: {printable(_evidence_text(str(name), value), 120)}"
         for name, value in list(evidence.items())[:30]
         if name != "v" and value is not None
     ]
 
 
-def _evidence_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, float) and math.isfinite(value):
-        return decimal_text(value)
+def _evidence_text(name: str, value: object) -> str:
+    match value:
+        case str():
+            return grouped(value)
+        case int() | float() if name == "window" and is_number(value):
+            return span_text(value)
+        case float() if math.isfinite(value):
+            return grouped(decimal_text(value))
+        case {"at": int(at), "price": str(price), **others} if not others and 0 <= at < _LAST:
+            return f"{grouped(price)} at {exact_time(at)}"
     return msgspec.json.encode(value, enc_hook=str).decode()
 
 
