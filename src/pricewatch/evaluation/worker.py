@@ -278,7 +278,8 @@ class Evaluation:
                 group.create_task(self._commit_loop(), name="evaluation.commit")
                 group.create_task(self._timer_loop(), name="evaluation.timers")
                 group.create_task(self._rules_loop(), name="evaluation.rules")
-                saving = save_models(self._engine, self._owned, self._markets.keys, self._settings.snapshot_interval)
+                pause = self._settings.snapshot_interval
+                saving = save_models(self._engine, self._owned, self._models, self._markets.keys, pause)
                 group.create_task(saving, name="evaluation.models")
         finally:
             self._spooling.now()
