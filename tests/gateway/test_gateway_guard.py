@@ -23,7 +23,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from tests.conftest import missing
 from tests.gateway.gateway_world import QUICK, World
-from tests.gateway.postgres_world import house
+from tests.gateway.postgres_world import GENEROUS, house
 
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.errors import Unavailable
@@ -273,6 +273,47 @@ async def test_acts_without_a_document_are_repeated_too(world: World) -> None:
         detail = (await root("GET", f"/deliveries/{dead['id']}"))[1]
         assert detail["attempts"][0]["reply"] == "550 no such user"
         assert detail["delivery"]["state"] == "queued"
+
+
+@pytest.mark.postgres
+async def test_whose_account_went_elsewhere_is_told_so(database_url: str) -> None:
+    believing = GENEROUS.model_copy(update={"key_ttl": 600.0, "revocation_interval": 600.0})
+    async with house(database_url, believing) as home, aiohttp.ClientSession() as http:
+        account, key = await home.account("ann")
+        http.headers["X-API-Key"] = key
+        url = f"{home.base}/api/v1"
+        async with http.get(f"{url}/me") as answer:
+            assert answer.status == 200
+        await home.store.records.dossiers.erase(account.id)  # as another gateway or the command line does
+        lists = {"name": "majors", "symbols": ["BTC-USD"]}
+        for path, body, more in (
+            ("tickets", None, {}),
+            ("keys", {"title": "x"}, {}),
+            ("watchlists", lists, {"Idempotency-Key": "once"}),
+        ):
+            async with http.post(f"{url}/{path}", json=body, headers=more) as answer:
+                assert answer.status in {401, 404}, await answer.text()
+        async with http.ws_connect(f"{home.base}/ws/v1") as socket:
+            message = await socket.receive(timeout=15)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4001)
+
+
+@pytest.mark.postgres
+async def test_who_is_erased_here_is_out_at_once(database_url: str) -> None:
+    believing = GENEROUS.model_copy(update={"key_ttl": 600.0})
+    async with house(database_url, believing) as home, aiohttp.ClientSession() as http:
+        account, key = await home.account("ann")
+        _, other = await home.account("bob")
+        _, admin = await home.account("root", Role.ADMIN)
+        url = f"{home.base}/api/v1"
+
+        async def ask(method: str, path: str, as_: str) -> int:
+            async with http.request(method, f"{url}/{path}", headers={"X-API-Key": as_}) as answer:
+                return answer.status
+
+        assert [await ask("GET", "me", one) for one in (key, other)] == [200, 200]
+        assert await ask("DELETE", f"users/{account.id}", admin) == 204
+        assert [await ask("GET", "me", one) for one in (key, other)] == [401, 200]
 
 
 @pytest.mark.postgres
