@@ -102,6 +102,8 @@ def _evidence_text(name: str, value: object) -> str:
             return grouped(value)
         case int() | float() if name == "window" and is_number(value):
             return span_text(value)
+        case int() if _FIRST < value < _LAST:
+            return exact_time(value)
         case float() if math.isfinite(value):
             return grouped(decimal_text(value))
         case {"at": int(at), "price": str(price), **others} if not others and is_instant(at):
