@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …] [--quick] [--runs N]`: figures beside a reference of the same run."""
+"""`python -m benchmarks [NAME …] [--quick] [--runs N] [--step-back N]`: figures beside a reference of the same run."""
 
 from __future__ import annotations
 
@@ -65,13 +65,15 @@ def _cost(*, quick: bool) -> list[Table]:
     return [("cost: CPU by stage", cost.HEAD, cost.run(quick=quick, say=_say))]
 
 
-def _latency(*, quick: bool, runs: int) -> list[Table]:
-    rows = pipeline.run_latency(quick=quick, runs=runs, say=_say)
+def _latency(*, quick: bool, runs: int, step_back: int) -> list[Table]:
+    rows = pipeline.run_latency(quick=quick, runs=runs, step_back=step_back, say=_say)
     return [("latency: frame received, signal durable, written to 100 sockets", pipeline.LATENCY_HEAD, rows)]
 
 
-def _pipeline(*, quick: bool, runs: int) -> list[Table]:
-    return [("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, say=_say))]
+def _pipeline(*, quick: bool, runs: int, step_back: int) -> list[Table]:
+    return [
+        ("pipeline: everything on", pipeline.HEAD, pipeline.run(quick=quick, runs=runs, step_back=step_back, say=_say))
+    ]
 
 
 def _training(*, quick: bool) -> list[Table]:
@@ -134,6 +136,13 @@ def main(words: Sequence[str]) -> None:
     parser.add_argument(
         "--runs", type=int, default=1, metavar="N", help=f"so many runs of {', '.join(sorted(REPEATED))}: medians"
     )
+    parser.add_argument(
+        "--step-back",
+        type=int,
+        default=10,
+        metavar="N",
+        help=f"{', '.join(sorted(REPEATED))}: simulator and subscribers run N steps nicer than the service; 0: as it",
+    )
     options = parser.parse_args(words)
     unknown = [name for name in options.names if name not in BENCHMARKS]
     if unknown:
@@ -143,7 +152,7 @@ def main(words: Sequence[str]) -> None:
     print(describe())
     print(f"fsync p99: {fsync_p99(Path(tempfile.gettempdir())):.1f} ms")
     for name in options.names or list(BENCHMARKS):
-        more = {"runs": options.runs} if name in REPEATED else {}
+        more = {"runs": options.runs, "step_back": options.step_back} if name in REPEATED else {}
         for table in BENCHMARKS[name](quick=options.quick, **more):
             _show(table)
 

@@ -37,18 +37,20 @@ HEAD = ["", "figure"]
 _LIBRARIES = ("websockets", "aiohttp")
 
 
-def _load(*, quick: bool, rate: float) -> Load:
+def _load(*, quick: bool, rate: float, step_back: int) -> Load:
     if quick:
-        return Load(rate=200, markets=4, rules=60, crossings=40, subscribers=5, warm_up=0.5, span=2)
-    return Load(rate=rate)
+        return Load(
+            rate=200, markets=4, rules=60, crossings=40, subscribers=5, warm_up=0.5, span=2, step_back=step_back
+        )
+    return Load(rate=rate, step_back=step_back)
 
 
-def run_latency(*, quick: bool, runs: int, say: Say) -> list[list[str]]:
+def run_latency(*, quick: bool, runs: int, step_back: int, say: Say) -> list[list[str]]:
     """Rows by rate: from frame received to signal committed and written to every socket; medians of the runs."""
     rows = []
     for rate in (1_000.0, 10_000.0):
         # Fewer trades of the same markets: their prices, and so their signals, move as fast.
-        load = msgspec.structs.replace(_load(quick=quick, rate=rate), span=2 if quick else 30)
+        load = msgspec.structs.replace(_load(quick=quick, rate=rate, step_back=step_back), span=2 if quick else 30)
         found = [rig.run(load, say) for _ in range(runs)]
         rows.append(
             [
@@ -76,9 +78,9 @@ def _over(found: list[Outcome], figure: Callable[[Outcome], float], form: str) -
     return f"{form.format(median(values))} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def run(*, quick: bool, runs: int, say: Say) -> list[list[str]]:
+def run(*, quick: bool, runs: int, step_back: int, say: Say) -> list[list[str]]:
     """Rows: what, figure."""
-    load = _load(quick=quick, rate=10_000.0)
+    load = _load(quick=quick, rate=10_000.0, step_back=step_back)
     found = []
     for number in range(1, runs + 1):
         say(f"run {number} of {runs}")
@@ -107,6 +109,10 @@ def _rows(
 
     rows = [
         ["load", f"{shape}; {len(found)} {'run' if len(found) == 1 else 'runs: median (least to most)'}"],
+        [
+            "simulator and subscribers",
+            f"{load.step_back} steps nicer than the service" if load.step_back else "as the service",
+        ],
         row("trades/s received", lambda one: one.rate, "{:,.0f}"),
         [
             "trades received / stored / duplicates / rejected / holes, all runs",

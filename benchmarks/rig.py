@@ -50,6 +50,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     warm_up: float = 10.0
     span: float = 60.0
     transport: str = "aiohttp"
+    step_back: int = 10
+    """So many steps nicer than the service are simulator and subscribers: they stand for other machines."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):
@@ -303,25 +305,25 @@ def simulated(load_: Load, folder: Path) -> Iterator[tuple[dict[str, str], subpr
         "lead": 0.2,
     }
     arguments = ["-m", "pricewatch.simulator", "--json", json.dumps(options)]
-    with _child("simulator", folder, arguments, stdin=subprocess.PIPE, outside=True) as process:
+    with _child("simulator", folder, arguments, stdin=subprocess.PIPE, step_back=load_.step_back) as process:
         yield _hear(process), process
 
 
 @contextmanager
 def _subscribers(load_: Load, port: int, key: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     arguments = ["-m", "benchmarks.subscribers", str(port), key, str(load_.subscribers)]
-    with _child("subscribers", folder, arguments, stdin=subprocess.PIPE, outside=True) as process:
+    with _child("subscribers", folder, arguments, stdin=subprocess.PIPE, step_back=load_.step_back) as process:
         _hear(process)  # all of them have their snapshot
         yield process
 
 
 @contextmanager
 def _child(
-    name: str, folder: Path, arguments: list[str], *, stdin: int | None = None, outside: bool = False
+    name: str, folder: Path, arguments: list[str], *, stdin: int | None = None, step_back: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process of ours, ended with SIGTERM; its errors go to a file in `folder`.
 
-    `outside`: it stands for other machines, so it steps back where it wants a core of the service's.
+    It runs so many steps nicer than we: it steps back where it wants a core of the service's.
     """
     environment = _environment()
     with (folder / f"{name}.log").open("wb") as errors:
@@ -333,8 +335,8 @@ def _child(
             env=environment,
             cwd=folder,
         )
-    if outside:
-        psutil.Process(process.pid).nice(psutil.Process().nice() + 10)
+    if step_back:
+        psutil.Process(process.pid).nice(psutil.Process().nice() + step_back)
     try:
         yield process
     finally:

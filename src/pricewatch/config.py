@@ -230,7 +230,8 @@ def _problems(error: ValidationError, path: Path) -> Iterator[str]:
         if problem["type"] == "extra_forbidden":
             yield f"{name}: there is no such setting (in {path} or the environment){_nearest(name, _known(place))}"
         else:
-            yield f"{name}: {problem['msg']}{_given(place, problem.get('input'))}"
+            said = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"]
+            yield f"{name}: {said}{_given(place, problem.get('input'))}"
 
 
 def _given(place: Sequence[str], value: object) -> str:

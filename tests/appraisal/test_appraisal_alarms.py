@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ def rare(title: str, symbols: object, when: object = None) -> bytes:
     return msgspec.json.encode({"title": title, "symbols": symbols, "when": stated})
 
 
-async def judged(models: MemoryModelStore, market: int, start: int, alarms: list[float | None]) -> None:
+async def judged(models: MemoryModelStore, market: int, start: int, alarms: Sequence[float | None]) -> None:
     await models.save_bar_scores(
         [BarScore(market, start + place * MINUTE, 1.0, "m", 1, rate) for place, rate in enumerate(alarms)]
     )
@@ -46,8 +47,8 @@ async def found() -> Appraisal:
     await book.create(ann.id, rare("new", "*"), rule_id=uuid.UUID(int=1))
     await book.create(ann.id, rare("level", "*", {"type": "above", "level": "1"}))
     await book.create(bob.id, rare("foreign", "*"))
-    await judged(models, 1, NOW - DAY, [None] * 78 + [100.0, 300.0])
-    await judged(models, 1, NOW - HOUR, [None] * 37 + [9.0, None, 8.0])
+    await judged(models, 1, NOW - DAY, [*[None] * 78, 100.0, 300.0])
+    await judged(models, 1, NOW - HOUR, [*[None] * 37, 9.0, None, 8.0])
     told: list[tuple[str, int, int]] = []
     done = await appraise(
         book.everything(),

@@ -174,7 +174,7 @@ class World:
 
 async def commit(evaluation: Evaluation) -> bool:
     """What the commit loop does, now."""
-    return await evaluation._owned.commit(evaluation._evaluated, evaluation._clock.now)
+    return await evaluation._owned.commit(evaluation._progress.evaluated, evaluation._clock.now)
 
 
 @asynccontextmanager

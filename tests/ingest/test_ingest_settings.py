@@ -31,7 +31,7 @@ def test_symbols_are_made_canonical() -> None:
 @pytest.mark.parametrize(
     ("venues", "words"),
     [
-        ({"krakn": {}}, "unknown venue 'krakn'; known: binance, "),
+        ({"krakn": {}}, "there is no venue 'krakn'; did you mean kraken"),
         ({"kraken": {"symbols": ["BTC"]}}, "is not BASE-QUOTE"),
         ({"kraken": {"symbol": []}}, "Extra inputs"),
     ],

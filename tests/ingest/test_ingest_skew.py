@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from pricewatch.domain.time import SECOND
+import pytest
+
+from pricewatch.domain.time import DAY, SECOND
 from pricewatch.ingest.skew import Skew
 
 MS = 1_000
@@ -35,3 +37,12 @@ def test_our_own_lateness_and_old_recordings_are_no_set_clocks() -> None:
     assert measured is not None
     assert measured < -(10**14)
     assert skew.jumps == 0
+
+
+@pytest.mark.parametrize("spoilt", [10**400, -(10**400), DAY + 1, -(1 << 60)])
+def test_times_that_no_clock_shows_are_no_samples(spoilt: int) -> None:
+    skew = Skew()
+    assert told(skew, *[spoilt] * 640) == []
+    assert told(skew, *[-50 * MS] * 64) == [-50 * MS]
+    assert told(skew, *[spoilt] * 640) == []
+    assert told(skew, *[DAY] * 8) == [DAY]

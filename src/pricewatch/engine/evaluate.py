@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -62,7 +63,7 @@ class Engine:
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._due: Agenda[Instance | Bar | Alarm | Silence | Closing] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Any] = Agenda(attrgetter("due_seen"))
         self._roster = Roster(self._markets, self._due, self._note)
         self._judge = Judge(self._due, self._note, self._grace, self._model)
         self._times = Times(self._due, self._judge, self._grace, self._close)

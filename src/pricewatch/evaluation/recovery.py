@@ -10,7 +10,7 @@ import structlog
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.model import Activation, Forecast, Snapshot
-from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
+from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
 from pricewatch.evaluation import rebuilding
@@ -127,7 +127,15 @@ def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, 
 
 def _blind(rows: Iterable[StateRow], cursor: int) -> set[int]:
     """Markets that were blind when we stopped: a timer of theirs that was due had not fired."""
-    return {row.market for row in rows if row.state.phase is Phase.PENDING and 0 < row.state.due_seen <= cursor}
+    return {row.market for row in rows if any(0 < due <= cursor for due in _timers(row.state))}
+
+
+def _timers(state: RuleState) -> Iterator[int]:
+    """Places at which something of it is due: what it waits for, and the digest of a pause."""
+    if state.phase is Phase.PENDING:
+        yield state.due_seen
+    if state.tally is not None:
+        yield state.tally.due_seen
 
 
 def _unlearned(snapshots: Iterable[Snapshot], newest: Iterable[Sequenced]) -> Iterator[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from pricewatch.domain.features import Features
 from pricewatch.domain.market import Market, Quote, Tick, Trade
 from pricewatch.domain.model import Activation, Forecast
 from pricewatch.engine.evaluate import Engine
+from pricewatch.evaluation.catchup import CatchUp, Progress
 from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.intake import Intake
 from pricewatch.evaluation.recovery import restore
@@ -75,16 +75,14 @@ class Evaluation:
         self._drifts = drifts
         self._watchlists = watchlists
         self._markets: dict[int, Market] = {}
-        self._seen = 0
-        self._evaluated = 0
+        self._progress = Progress()
         self._spooling = Spooling(writer, settings.spool_interval)
         self._wake = asyncio.Event()
         self._rules_wake = asyncio.Event()
         self._committer: Committer | None = None
         self._made: Intake | None = None
+        self._catching: CatchUp | None = None
         self._recovered = False
-        self._tail: deque[tuple[int, Trade]] | None = None
-        self._later: deque[tuple[Activation, Forecast]] = deque()
         self._sight = Sight(self._engine)
         self.trades = 0
         self.quotes = 0
@@ -116,7 +114,17 @@ class Evaluation:
         )
         watched = Watched(self._watchlists)
         self._made = Intake(self._engine, self._committer, watched, self._rules, self._next_seen)
-        self._seen = self._evaluated = max(claim.cursor, 0)
+        self._progress.begin(claim.cursor)
+        catching = self._catching = CatchUp(
+            self._settings,
+            self._engine,
+            self._committer,
+            self._progress,
+            markets=self._markets,
+            ticks=self._ticks,
+            writer=self._writer,
+            clock=self._clock,
+        )
         restored = await restore(
             self._engine,
             claim.cursor,
@@ -132,9 +140,9 @@ class Evaluation:
         )
         self._engine.drifts = []  # those of history were told before
         self._intake.unreadable = restored.unreadable
-        self._later = deque(restored.later)
-        await self._read_on()
-        self._activate_before(None)
+        catching.activate_later(restored.later)
+        await catching.read_on()
+        catching.activate_before(None)
         self._sight.begin(self._markets)
         await self._look_for_rules()
         self._recovered = True
@@ -144,27 +152,8 @@ class Evaluation:
             rules=restored.rules,
             relived=restored.history,
             cursor=claim.cursor,
-            evaluated=self._evaluated,
+            evaluated=self._progress.evaluated,
         )
-
-    async def _read_on(self) -> None:
-        """Evaluate what is stored beyond the cursor: what a crash or an outage of storage left behind."""
-        async for batch in self._ticks.read(self._evaluated):
-            for seen, trade in batch:
-                self._activate_before(seen)
-                if trade.market in self._markets:
-                    self._engine.trade(trade, seen, late=True)
-                self._evaluated = seen
-            self._seen = max(self._seen, self._evaluated)
-            if self._owned.waiting >= self._settings.max_uncommitted // 2:
-                await self._owned.commit(self._evaluated, self._clock.now)
-
-    def _activate_before(self, seen: int | None) -> None:
-        """Put the forecasts whose turn comes before `seen` into force, each at its place; all of them for None."""
-        while self._later and (seen is None or self._later[0][0].from_seen < seen):
-            activation, forecast = self._later.popleft()
-            self._engine.activate(forecast, activation.from_seen)
-            self._seen = max(self._seen, activation.from_seen)
 
     @property
     def _owned(self) -> Committer:
@@ -178,34 +167,37 @@ class Evaluation:
             raise RuntimeError("recover() comes before everything else")
         return self._made
 
+    @property
+    def _backlog(self) -> CatchUp:
+        if self._catching is None:
+            raise RuntimeError("recover() comes before everything else")
+        return self._catching
+
     # -- the synchronous chain --------------------------------------------------------------------------------------
 
     def _next_seen(self) -> int:
-        seen = self._clock.now()
-        if seen <= self._seen:
-            seen = self._seen + 1
-        self._seen = seen
+        seen = self._progress.seen = max(self._clock.now(), self._progress.seen + 1)
         return seen
 
     def offer(self, tick: Tick) -> None:
         """Give the tick its place in the order, pack its row, evaluate it, show it."""
-        seen = self._clock.now()
-        if seen <= self._seen:
-            seen = self._seen + 1
-        self._seen = seen
+        progress, seen = self._progress, self._clock.now()
+        if seen <= progress.seen:
+            seen = progress.seen + 1
+        progress.seen = seen
         if isinstance(tick, Trade):
             self.trades += 1
             self._writer.trade(tick, seen)
             if not self._spooling.due:
                 self._spool_soon()
-            if self._tail is not None:
-                self._tail.append((seen, tick))
+            if progress.standing:
+                self._backlog.hold(seen, tick)
                 return
             self._trade(tick, seen)
         else:
             self.quotes += 1
             self._writer.quote(tick, seen)
-            if self._tail is None:
+            if not progress.standing:
                 self._quote(tick, seen)
 
     def follow(self, markets: Iterable[Market]) -> None:
@@ -232,7 +224,7 @@ class Evaluation:
         if self._sight.held:
             self._sight.trade(trade)
         self._engine.trade(trade, seen)
-        self._evaluated = seen
+        self._progress.evaluated = seen
         self._tape.trade(trade, seen)
         if self._engine.drifts:
             self._tell_drifts()
@@ -242,7 +234,7 @@ class Evaluation:
     def _quote(self, quote: Quote, seen: int) -> None:
         self._engine.quote(quote, seen)
         if self._engine.transitions:
-            self._evaluated = seen
+            self._progress.evaluated = seen
             if self._engine.is_urgent:
                 self._wake.set()
         self._tape.quote(quote, seen)
@@ -268,10 +260,10 @@ class Evaluation:
     def forecast_ready(self, forecast: Forecast) -> None:
         """Use a stored forecast from now on."""
         activation = Activation(market=forecast.market, version=forecast.version, from_seen=self._next_seen())
-        if self._tail is None:
+        if self._progress.standing:  # the ticks before it are still to be evaluated
+            self._backlog.activate_later([(activation, forecast)])
+        else:
             self._engine.activate(forecast, activation.from_seen)
-        else:  # the ticks before it are still to be evaluated
-            self._later.append((activation, forecast))
         self._owned.activate(activation)
         self._wake.set()
 
@@ -284,12 +276,13 @@ class Evaluation:
                 group.create_task(self._commit_loop(), name="evaluation.commit")
                 group.create_task(self._timer_loop(), name="evaluation.timers")
                 group.create_task(self._rules_loop(), name="evaluation.rules")
-                saving = save_models(self._engine, self._owned, self._markets.keys, self._settings.snapshot_interval)
+                pause = self._settings.snapshot_interval
+                saving = save_models(self._engine, self._owned, self._models, self._markets.keys, pause)
                 group.create_task(saving, name="evaluation.models")
         finally:
             self._spooling.now()
-            if not self._owned.idle or self._owned.cursor < self._evaluated:
-                await self._owned.commit(self._evaluated, self._clock.now)
+            if not self._owned.idle or self._owned.cursor < self._progress.evaluated:
+                await self._owned.commit(self._progress.evaluated, self._clock.now)
 
     async def _commit_loop(self) -> None:
         while True:
@@ -299,58 +292,33 @@ class Evaluation:
             except TimeoutError:
                 pass
             self._wake.clear()
-            if self._owned.idle and self._owned.cursor >= self._evaluated and self._tail is None:
+            if self._owned.idle and self._owned.cursor >= self._progress.evaluated and not self._progress.standing:
                 continue
-            if await self._owned.commit(self._evaluated, self._clock.now):
-                if self._tail is not None:
-                    await self._resume()
+            if await self._owned.commit(self._progress.evaluated, self._clock.now):
+                if self._progress.standing:
+                    await self._backlog.resume(self._trade)
+                    self._rules_wake.set()
                 continue
-            if self._owned.waiting > self._settings.max_uncommitted:
-                self._pause()
+            if self._owned.waiting > self._settings.max_uncommitted and not self._progress.standing:
+                self.pauses += 1
+                self._backlog.stand()
             await asyncio.sleep(self._settings.commit_retry)
             self._wake.set()
-
-    def _pause(self) -> None:
-        """Too much waits for storage: from here on ticks are only spooled, and the cursor stands."""
-        if self._tail is None:
-            self.pauses += 1
-            self._tail = deque(maxlen=self._settings.catch_up_tail)
-            log.warning("evaluation.paused", waiting=self._owned.waiting)
-
-    async def _resume(self) -> None:
-        """Evaluate what was only stored, then join the live ticks without a hole."""
-        while self._tail is not None:
-            try:
-                await self._writer.drain()
-                await self._read_on()
-            except Unavailable as error:
-                log.warning("evaluation.catch_up_failed", error=str(error))
-                return
-            tail = self._tail
-            if len(tail) < self._settings.catch_up_tail or tail[0][0] <= self._evaluated:
-                self._tail = None
-                for seen, trade in tail:
-                    if seen > self._evaluated:
-                        self._activate_before(seen)
-                        self._trade(trade, seen)
-                self._activate_before(None)
-                self._rules_wake.set()
-                log.info("evaluation.resumed", evaluated=self._evaluated)
 
     async def _timer_loop(self) -> None:
         release: int | None = self._clock.now() + round(self._settings.recovery_hold * 1e6)
         while True:
             await asyncio.sleep(self._settings.timer_interval)
             now = self._clock.now()
-            if self._tail is not None:
+            if self._progress.standing:
                 continue
             if release is not None and now >= release:
                 release = None
                 self._sight.release_unreported()
-            if now > self._seen:
-                self._seen = now
+            if now > self._progress.seen:
+                self._progress.seen = now
                 self._engine.advance(now)
-                self._evaluated = now
+                self._progress.evaluated = now
                 self._tell_drifts()
                 if self._engine.is_urgent:
                     self._wake.set()
@@ -369,12 +337,12 @@ class Evaluation:
                 log.debug("rules.unavailable", error=str(error))
 
     async def _look_for_rules(self) -> None:
-        """Take up what is new; while evaluation waits for storage, `_resume` wakes us."""
-        newest = await self._intake.look(lambda: self._tail is None)
-        if self._tail is not None:
+        """Take up what is new; while evaluation stands, the commit that ends it wakes us."""
+        newest = await self._intake.look(lambda: not self._progress.standing)
+        if self._progress.standing:
             return
         if newest is not None:
-            self._evaluated = newest
+            self._progress.evaluated = newest
         if not self._owned.idle:
             self._wake.set()
         await self._intake.look_at_lists()
@@ -386,13 +354,13 @@ class Evaluation:
         committer = self._committer
         return {
             "owner": self._owner,
-            "seen": self._seen,
-            "evaluated": self._evaluated,
+            "seen": self._progress.seen,
+            "evaluated": self._progress.evaluated,
             "cursor": committer.cursor if committer else None,
             "uncommitted": committer.waiting if committer else 0,
             "signals": committer.emitted if committer else 0,
             "unreadable_rules": self.unreadable_rules,
-            "paused": self._tail is not None,
+            "paused": self._progress.standing,
             "storage": "down" if committer and committer.down_since is not None else "up",
         }
 
@@ -409,7 +377,7 @@ class Evaluation:
         """Not recovered yet, or storage away for so long that evaluation stands."""
         if not self._recovered:
             return "evaluation has not recovered yet"
-        if self._tail is not None:
+        if self._progress.standing:
             return "evaluation waits for storage: too many rule changes are uncommitted"
         return None
 

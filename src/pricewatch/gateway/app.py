@@ -27,6 +27,7 @@ from pricewatch.gateway.feed.hub import Hub
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
+from pricewatch.gateway.lookup import Lookup
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.rules import Parse
 from pricewatch.gateway.routes import Routes
@@ -78,12 +79,14 @@ class Gateway:
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
         self._candles = Candles(self._board, keepers.history, clock)
-        self._features = Features(self._board, keepers.history, keepers.models, clock)
+        lookup = Lookup(self._board, keepers.history, keepers.models, clock)
+        self._features = Features(self._board, lookup)
         self._routes = Routes(
             settings,
             keepers,
             clock=clock,
             board=self._board,
+            lookup=lookup,
             health=self._health,
             parse_rule=parse_rule,
             nudge=self._hub.nudge,

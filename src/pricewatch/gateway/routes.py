@@ -23,6 +23,7 @@ from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.logins import Logins
+from pricewatch.gateway.lookup import Lookup
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest.alarms import Alarms
@@ -34,6 +35,7 @@ from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, OpenHandler, Public
 from pricewatch.gateway.rest.explain import Explanations
+from pricewatch.gateway.rest.features import FeatureLookups
 from pricewatch.gateway.rest.forecast import Forecasts
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.keys import Keys
@@ -69,6 +71,7 @@ class Routes:
         *,
         clock: Clock,
         board: Board,
+        lookup: Lookup,
         health: Health,
         parse_rule: Parse,
         nudge: Callable[[uuid.UUID], None],
@@ -101,14 +104,23 @@ class Routes:
             browsers,
             Keys(keepers.accounts, logins, ring, quotas, clock),
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
+            FeatureLookups(board, lookup),
             Markets(board, keepers.history, keepers.models, clock),
             Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
-            Rules(keepers.rules, keepers.changes, board, parse_rule, quotas, records.watchlists),
+            Rules(
+                keepers.rules,
+                keepers.changes,
+                board,
+                parse=parse_rule,
+                quotas=quotas,
+                lists=records.watchlists,
+                clock=clock,
+            ),
             Alarms(keepers.rules, keepers.models, records.watchlists, board, clock),
             Commands(keepers.rules, keepers.changes, clock),
             Trials(keepers.rules, keepers.outbox, records, board, clock),
             Channels(keepers.accounts, ring),
-            Forecasts(keepers.registry, board, clock),
+            Forecasts(keepers.registry, records.watchlists, board, clock),
             Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),

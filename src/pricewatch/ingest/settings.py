@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -171,7 +172,9 @@ class IngestSettings(BaseModel):
     def _known_venues(cls, venues: dict[str, VenueSettings]) -> dict[str, VenueSettings]:
         for name, venue in venues.items():
             if name not in EXCHANGES:
-                raise ValueError(f"unknown venue {name!r}; known: {', '.join(sorted(EXCHANGES))}")
+                near = difflib.get_close_matches(name, EXCHANGES, n=1)
+                meant = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(EXCHANGES))}"
+                raise ValueError(f"there is no venue {name!r}; {meant}")
             try:
                 symbols = tuple(dict.fromkeys(canonical(symbol) for symbol in venue.symbols))
             except Invalid as error:

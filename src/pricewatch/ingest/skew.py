@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from pricewatch.domain.time import SECOND
+from pricewatch.domain.time import DAY, SECOND
 
 _SAMPLES = 64
 _STEP = 8
 """So many samples in a row, all far ahead of what was measured, are a clock that was set."""
 _FAR = SECOND
+_AHEAD, _BEHIND = DAY, -(1 << 52)
+"""No clock is further off: a day ahead, or before 1900 in a recording. It is a spoilt number, of any length."""
 
 
 class Skew:
     """The median of `at - received` over the last samples: what a few wrong times cannot move.
 
     A clock set ahead is believed after a few samples, for trades are refused until then. One set back looks like our
-    own lateness, and refuses nothing: it takes its time.
+    own lateness, and refuses nothing: it takes its time. A time more than a day
+    ahead is a spoilt number, however many follow.
     """
 
     __slots__ = ("_ahead", "_samples", "credible", "jumps", "measured")
@@ -35,6 +38,8 @@ class Skew:
 
     def observe(self, delta: int) -> bool:
         """Note one live trade's `at - received`; True when the measure changed."""
+        if not _BEHIND <= delta <= _AHEAD:
+            return False
         if self.measured is not None and delta > self.credible:
             self._ahead.append(delta)
             return len(self._ahead) >= _STEP and self._take(self._ahead)
