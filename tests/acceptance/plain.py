@@ -425,6 +425,8 @@ class Day:
         priors = {name: self.closed.get((width, name), UNKNOWN) for name in self.leaves}
         self.closed.update({(width, name): x for name, x in self.market.numbers.items()})
         for watch in self.living(place):
+            if not watch.armed and watch.rule.from_seen >= self.market.seen:
+                continue  # it has seen no trade of this bar
             if watch.close == width and watch.state != "nodata":  # that ends with a trade
                 watch.sample(self.market.numbers, priors, place, end, f"bar:{end}")
             elif watch.close == width and watch.grouped:  # what is known of its members goes on meanwhile

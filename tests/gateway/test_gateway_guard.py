@@ -167,17 +167,23 @@ async def test_gateways_count_together_in_redis_and_alone_without(redis_url: str
 
 
 async def test_one_may_have_so_many() -> None:
-    quotas = {"max_rules": 1, "max_keys": 2, "max_watchlists": 1}
+    quotas = {"max_rules": 1, "max_keys": 2, "max_watchlists": 1, "max_webhooks": 1}
     async with World(QUICK.model_copy(update=quotas)).running() as world:
         _, key = await world.account("ann")
         async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
             ann = Api(world, http)
-            for path, body in (("/rules", RULE), ("/keys", {}), ("/watchlists", {"name": "x", "symbols": []})):
+            hook = {"kind": "webhook", "url": "https://hooks.example.org/"}
+            for path, body, what in (
+                ("/rules", RULE, "rules"),
+                ("/keys", {}, "keys"),
+                ("/watchlists", {"name": "x", "symbols": []}, "watchlists"),
+                ("/channels", hook, "webhooks"),
+            ):
                 status, made, _ = await ann("POST", path, body)
                 assert status == 201
                 status, problem, _ = await ann("POST", path, body)
                 assert (status, problem["code"]) == (403, "over_quota")
-                assert f"gateway.max_{path.strip('/')}" in problem["detail"]
+                assert f"gateway.max_{what}" in problem["detail"]
                 assert (await ann("DELETE", f"{path}/{made['id']}"))[0] == 204
                 assert (await ann("POST", path, body))[0] == 201
 

@@ -156,10 +156,13 @@ class MarketState(Numbers):
         return taken
 
     def close(self, closing: Closing, seen: int) -> list[Sleeper]:
-        """Bars end at the place `seen`; the rules that concerns, in no order."""
+        """Bars end at the place `seen`; the rules that concerns, in no order.
+
+        A rule taken up since the market's last trade has seen none of this bar: it waits for the next one's end.
+        """
         touched: list[Sleeper] = []
         closing.close(touched, seen)
-        taken = [i for i in self.unclosed if i.every == closing.span and (i.is_armed or i.standing.after < seen)]
+        taken = [i for i in self.unclosed if i.every == closing.span and (i.is_armed or i.standing.after < self.seen)]
         for instance in taken:
             del self.unclosed[instance]
         return [*touched, *taken]
@@ -168,7 +171,7 @@ class MarketState(Numbers):
         """The same in history: nobody is judged, who is new is armed by it."""
         closing.close([], seen)
         for i in self.unclosed:
-            if i.every == closing.span and isinstance(i, Instance) and i.standing.after < seen:
+            if i.every == closing.span and isinstance(i, Instance) and i.standing.after < self.seen:
                 i.relive()
 
     def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:

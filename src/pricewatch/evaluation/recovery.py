@@ -14,6 +14,7 @@ from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRo
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
 from pricewatch.evaluation import rebuilding
+from pricewatch.evaluation.seeding import begin_again
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.journal import Journal
 from pricewatch.ports.models import ModelStore
@@ -97,7 +98,9 @@ async def restore(
             armed += 1
     unlearned = _unlearned(snapshots, (await history.last(cursor)).values())
     after = min([cursor - engine.longest_window(), *unlearned])
-    count = await _relive(engine, after, cursor, markets, history, ticks)
+    first = sorted((await history.last(after)).values(), key=_place)
+    await begin_again(engine, history, {one.trade.market: one.trade.at for one in first})
+    count = await _relive(engine, first, after, cursor, markets, ticks)
     return Restored(rules=armed, unreadable=unreadable, history=count, later=later)
 
 
@@ -145,11 +148,11 @@ def _unlearned(snapshots: Iterable[Snapshot], newest: Iterable[Sequenced]) -> It
 
 
 async def _relive(
-    engine: Engine, after: int, cursor: int, markets: Collection[int], history: History, ticks: TickLog
+    engine: Engine, first: Sequence[Sequenced], after: int, cursor: int, markets: Collection[int], ticks: TickLog
 ) -> int:
     """Read the trades of the engine's windows again, without evaluating them: from each market's last one before."""
     count = 0
-    for seen, trade in sorted((await history.last(after)).values(), key=_place):
+    for seen, trade in first:
         if trade.market in markets:
             engine.trade(trade, seen, evaluate=False)
             count += 1
