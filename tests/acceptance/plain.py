@@ -245,6 +245,17 @@ class Rule:
     until_seen: int = 2**62
 
 
+@dataclasses.dataclass
+class Kept:
+    """What a rule that was paused for firing too often has kept back."""
+
+    told: int
+    count: int = 0
+    last: int = 0
+    due: int = 0
+    due_seen: int = 0
+
+
 class Watch:
     """The life of one rule."""
 
@@ -259,6 +270,7 @@ class Watch:
         self.state, self.armed, self.silent = "idle", False, False
         self.emitted = self.due = self.due_seen = self.hour = self.fires = self.fired = 0
         self.nodata = self.policy.get("nodata")
+        self.kept: Kept | None = None
         self.out: list[Expected] = []
 
     def tell(self, seen: int, direction: str, cause: str, at: int) -> None:
@@ -267,7 +279,7 @@ class Watch:
 
     def sample(self, numbers: dict[str, float], priors: dict[str, float], seen: int, at: int, cause: str) -> None:
         """Something that is looked at."""
-        if self.state in ("paused", "expired"):
+        if self.state == "expired":
             return
         if self.grouped:
             begins = holds = self.tree.look(numbers, priors, at) is True
@@ -307,27 +319,46 @@ class Watch:
 
     def begin(self, seen: int, at: int, cause: str) -> None:
         due = at + span(self.policy.get("for", "0s"))
-        if self.emitted:
-            due = max(due, self.emitted + span(self.policy.get("cooldown", "0s")))
-            due = max(due, (self.emitted // self.once + 1) * self.once) if self.once else due
+        if last := max(self.emitted, self.kept.last if self.kept else 0):
+            due = max(due, last + span(self.policy.get("cooldown", "0s")))
+            due = max(due, (last // self.once + 1) * self.once) if self.once else due
         if due <= at:
             self.fire(seen, at, cause, "firing")
         else:
             self.state, self.due, self.due_seen = "pending", due, seen + due - at + GRACE
 
     def fire(self, seen: int, at: int, cause: str, state: str) -> None:
+        if self.kept is not None:
+            self.keep(self.kept, seen, at)
+            self.state, self.silent = state, True
+            return
         self.fires = self.fires + 1 if self.hour == at // HOUR and self.fired else 1
         if self.fires > self.policy.get("most_per_hour", 1_000):
-            self.state = "paused"
+            self.state, self.silent, self.kept = state, True, Kept(at)
             self.tell(seen, "paused", cause, at)
             return
         self.hour, self.state, self.silent, self.emitted = at // HOUR, state, False, at
         self.fired += 1
         self.tell(seen, "fired", cause, at)
 
+    def keep(self, kept: Kept, seen: int, at: int) -> None:
+        kept.count, kept.last = kept.count + 1, at
+        if kept.count == 1:
+            every = span(self.policy.get("digest", "1h"))
+            kept.due = kept.told + every
+            while kept.due <= at:
+                kept.due += every
+            kept.due_seen = seen + kept.due - at + GRACE
+
+    def digest(self, seen: int, cause: str, at: int) -> None:
+        """What was kept back, if anything."""
+        if self.kept is not None and self.kept.count:
+            self.kept = Kept(at)
+            self.tell(seen, "digest", cause, at)
+
     def quiet(self, seen: int, at: int, cause: str) -> None:
         """Nothing was traded for as long as the policy says."""
-        if not self.armed or self.nodata is None or self.state in ("paused", "expired"):
+        if not self.armed or self.nodata is None or self.state == "expired":
             return
         if self.nodata["then"] == "fire" and self.state in ("idle", "pending"):
             self.fire(seen, at, cause, "nodata")
@@ -367,7 +398,10 @@ class Day:
         found += [(last + width, 10**14 + width, "silence") for width, may in self.silences.items() if may]
         for watch in self.watches:
             if watch.state == "pending":
-                found.append((watch.due_seen if by_order else watch.due, 10**15 + watch.rule.id.int, watch))
+                found.append((watch.due_seen if by_order else watch.due, 10**15 + 2 * watch.rule.id.int, watch))
+            if watch.kept is not None and watch.kept.count:
+                due = watch.kept.due_seen if by_order else watch.kept.due
+                found.append((due, 10**15 + 2 * watch.rule.id.int + 1, watch.kept))
         return sorted(found, key=lambda one: one[:2])
 
     def pass_time(self, upto: int, here: int, *, by_order: bool) -> None:
@@ -378,6 +412,9 @@ class Day:
                 self.end_bars(rank, place)
             elif what == "silence":
                 self.fall_silent(rank - 10**14, place)
+            elif isinstance(what, Kept):
+                (watch,) = (one for one in self.watches if one.kept is what)
+                watch.digest(place, f"timer:{what.due}", what.due)
             elif place > what.rule.until_seen:
                 what.state = "expired"
             else:
@@ -388,6 +425,8 @@ class Day:
         priors = {name: self.closed.get((width, name), UNKNOWN) for name in self.leaves}
         self.closed.update({(width, name): x for name, x in self.market.numbers.items()})
         for watch in self.living(place):
+            if not watch.armed and watch.rule.from_seen >= self.market.seen:
+                continue  # it has seen no trade of this bar
             if watch.close == width and watch.state != "nodata":  # that ends with a trade
                 watch.sample(self.market.numbers, priors, place, end, f"bar:{end}")
             elif watch.close == width and watch.grouped:  # what is known of its members goes on meanwhile
@@ -406,7 +445,18 @@ class Day:
             if watch.nodata and span(watch.nodata["after"]) == width:
                 watch.quiet(place, at, f"timer:{at}")
 
+    def part(self, upto: int) -> None:
+        """Versions that have ended tell what they kept back."""
+        for watch in sorted(self.watches, key=lambda one: one.rule.until_seen):
+            until = watch.rule.until_seen
+            if watch.kept is not None and watch.kept.count and until < upto:
+                self.pass_time(until, until, by_order=True)
+                if watch.kept.count:
+                    watch.digest(until, f"timer:{until}", max(self.market.at, watch.kept.last))
+                watch.kept, watch.state = None, "expired"
+
     def take(self, one: Print) -> None:
+        self.part(one.seen)
         self.pass_time(one.seen, one.seen, by_order=True)
         market = self.market
         if market.at and one.at < market.at:

@@ -100,6 +100,12 @@ def test_bad_files_name_line_and_field(folder: Path, text: str, complaint: str) 
         corpus.read(path)
 
 
+def test_the_command_says_so_out_of_its_processes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "data" / "one" / "a.csv").write_text("timestamp,price\n2014-04-01 00:00:00,1\n")
+    assert execute(["evaluate", "nab", str(folder), "--out", str(folder / "out")]) == 4
+    assert "no column value" in capsys.readouterr().err
+
+
 def test_bytes_that_are_no_text(folder: Path) -> None:
     path = folder / "data" / "one" / "a.csv"
     path.write_bytes(b"timestamp,value\n\xff\xfe\n")

@@ -102,6 +102,15 @@ class PastPromises:
         assert found[-1] == Candle(1, START, 50.0, 50.0, 50.0, 50.0, 1.0, 1)
         assert await filled.past.candles(2, START, START + M) == []
 
+    async def test_candles_of_hours_are_made_of_those_of_minutes(self, filled: Filled) -> None:
+        given = [candle(1, START + number * M, 100.0 + number) for number in range(90)]
+        await filled.candles(given)
+        hours = await filled.past.candles(1, START, START + 120 * M, span=60 * M)
+        assert [(one.at, one.open, one.high, one.low, one.close, one.volume) for one in hours] == [
+            (START, 100.0, 160.0, 99.0, 159.0, 120.0),
+            (START + 60 * M, 160.0, 190.0, 159.0, 189.0, 60.0),
+        ]
+
     async def test_quotes(self, filled: Filled) -> None:
         given = [
             PlacedQuote(START + number * S, Quote(1, START + number // 4 * M, 99.0, 1.0, 101.0, 2.0, START))

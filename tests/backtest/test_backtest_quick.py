@@ -28,6 +28,8 @@ POLICIES: list[dict[str, Any]] = [
     {"cooldown": "5m"},
     {"fires": "once"},
     {"hysteresis": "0%"},
+    {"most_per_hour": 1, "digest": "3m"},
+    {"most_per_hour": 1, "digest": "50s", "for": "10s", "cooldown": "2m"},
     {"for": "59s", "cooldown": "2m", "clear_signal": False},
 ]
 

@@ -163,6 +163,18 @@ async def test_rules_on_anomalies_read_the_scores_that_were_stored(when: dict[st
     assert silent.signals == []
 
 
+async def test_what_a_rule_on_anomalies_keeps_back_has_times_and_no_prices() -> None:
+    past = memory(zigzag(800))
+    past.add_scores(
+        BarScore(1, START + n * M, 9.0 if n % 2 else 1.0, "m@1", START + (n + 1) * M + S, None) for n in range(10)
+    )
+    asked = question(document({"type": "anomaly", "score": "4"}, most_per_hour=1, digest="4m", clear_signal=False))
+    signals = (await replay(past).run(asked)).signals
+    assert [one.direction.value for one in signals] == ["fired", "paused", "digest", "digest"]
+    kept = {"v": 1, "since": START + 4 * M, "count": 1, "first": {"at": START + 6 * M}, "last": {"at": START + 6 * M}}
+    assert signals[2].evidence == kept
+
+
 @pytest.mark.parametrize(
     "when",
     [

@@ -175,6 +175,28 @@ class TestPeopleAndRules:
         assert pw("migrate", *where).code == 0
         assert pw("rules", "list", "--account", "bob", *where).code == ExitCode.INPUT
 
+    def test_what_rest_refuses_is_refused_here_too(self, pw: Command, config: Path, tmp_path: Path) -> None:
+        where = ("--config", str(config))
+        bad = tmp_path / "bad.json"
+        assert pw("user", "add", "ann", *where).code == 0
+        for words in (("add", "x y"), ("add", "zed", "--email", "nope"), ("change", "ann", "--email", "nope")):
+            unfit = pw("user", *words, *where)
+            assert (unfit.code, "will not do" in unfit.err) == (ExitCode.INPUT, True), unfit.err
+        listening = tmp_path / "listening.toml"
+        listening.write_text(config.read_text() + '[ingest.venues.kraken]\nenabled = true\nsymbols = ["BTC-USD"]\n')
+        faults: list[tuple[dict[str, Any], str]] = [
+            ({"symbols": ["BTC-UDS"]}, "bad.json[1].symbols[0]: no venue here lists 'BTC-UDS'; did you mean BTC-USD"),
+            ({"venues": ["karken"]}, "bad.json[1].venues[0]: nothing is listened to on 'karken'; did you mean kraken"),
+            ({"symbols": {"watchlist": "majors"}}, "bad.json[1].symbols.watchlist: ann has no watchlist 'majors'"),
+        ]
+        for wrong, told in faults:
+            bad.write_text(json.dumps([RULE, RULE | wrong]))
+            refused = pw("rules", "add", str(bad), "--account", "ann", "--config", str(listening))
+            assert (refused.code, told in refused.err) == (ExitCode.INPUT, True), refused.err
+        bad.write_text(json.dumps([RULE] * 10_001))
+        refused = pw("rules", "add", str(bad), "--account", "ann", *where)
+        assert (refused.code, "0 rules of at most 10000" in refused.err) == (ExitCode.REFUSED, True), refused.err
+
     def test_check_tells_all(self, pw: Command, config: Path) -> None:
         answer = pw("check", "--json", "--config", str(config))
         assert answer.code == 0, answer.out

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import math
+import random
 import signal
 import sys
 from pathlib import Path
@@ -53,6 +55,28 @@ def test_files_are_imported_once(pw: Command, config: Path, tmp_path: Path) -> N
     again = pw(*words)
     assert again.json == told | {"trades": 0, "known": 39, "candles": 0}
     assert pw("import", str(first), "--config", str(config)).json["known"] == 20
+
+
+@pytest.mark.postgres
+def test_models_are_measured_on_what_is_stored(pw: Command, config: Path, tmp_path: Path) -> None:
+    luck, price, lines = random.Random(7), 100.0, []
+    for minute in range(10_300):
+        price *= math.exp(luck.gauss(0.0, 1e-3))
+        lines.append(f"{1605571200 + 60 * minute},{price},{price * 1.001},{price * 0.999},{price},1")
+    (tmp_path / "btc.csv").write_text("\n".join(lines) + "\n")
+    where = ("--config", str(config))
+    assert pw("import", str(tmp_path / "btc.csv"), "--market", "coinbase:BTC-USD", *where).json["candles"] == 10_300
+    stored = ("--market", "coinbase:BTC-USD", *where)
+    answer = pw("evaluate", "bands", *stored, "--from", "2020-11-17", "--json")
+    assert answer.code == 0, answer.err
+    assert (answer.json["series"], answer.json["bars"]) == (1, 10_300)
+    for words, told in (
+        ((*stored, "--from", "30d"), "coinbase:BTC-USD: 0 candles are too few"),
+        (("--market", "moon:BTC-USD", *where), "no market 'moon:BTC-USD'; known: coinbase:BTC-USD"),
+        ((), "name candle files, or stored markets"),
+    ):
+        wrong = pw("evaluate", "bands", *words)
+        assert (wrong.code, told in wrong.err) == (ExitCode.INPUT, True), wrong.err
 
 
 @pytest.mark.postgres

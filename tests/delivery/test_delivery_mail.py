@@ -139,6 +139,18 @@ WHOLE: dict[str, Any] = {"scope": "rule", "market": 0, "venue": "", "symbol": "*
             "BTC-USD paused: it fired more than 1,000 times in an hour: 70,012.4 (coinbase) 14:03 UTC",
         ),
         (
+            {"direction": Direction.DIGEST, "evidence": {"count": 1_247}},
+            "BTC-USD fired 1,247 more times while paused: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"direction": Direction.DIGEST, "evidence": {"count": 1}},
+            "BTC-USD fired 1 more time while paused: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
+            {"direction": Direction.DIGEST, "evidence": {}},
+            "BTC-USD fired more often while paused: 70,012.4 (coinbase) 14:03 UTC",
+        ),
+        (
             {**WHOLE, "direction": Direction.EXPIRING, "evidence": {"expires": NOON + 60 * MINUTE}},
             "every symbol: your rule (above) expires 2026-01-31 15:03 UTC, 14:03 UTC",
         ),
@@ -219,6 +231,36 @@ def test_both_bodies_say_everything() -> None:
     assert "delayed" not in text
 
 
+def test_a_digest_says_when_and_at_which_prices_it_would_have_fired() -> None:
+    kept = {
+        "v": 1, "count": 1_247, "since": NOON - 60 * MINUTE, "low": "69900.5", "high": "70210",
+        "first": {"at": NOON - 50 * MINUTE, "price": "70010"}, "last": {"at": NOON - 2 * MINUTE, "price": "70120"},
+    }  # fmt: skip
+    text = part(mail(some_signal(direction=Direction.DIGEST, evidence=kept)), "plain")
+    for words in (
+        "fired 1,247 more times while paused",
+        "70,010 at 2026-01-31 13:13:00.000 UTC",
+        "70,120 at 2026-01-31 14:01:00.000 UTC",
+        "69,900.5 to 70,210",
+        "until you resume it",
+    ):
+        assert words in text
+    assert "Evidence" not in text
+
+
+def test_a_digest_of_minutes_has_times_alone_and_damaged_ones_say_what_they_can() -> None:
+    kept = {"count": 2, "first": {"at": NOON}, "last": {"at": 10**18}}
+    text = part(mail(some_signal(direction=Direction.DIGEST, evidence=kept)), "plain")
+    assert "First:     2026-01-31 14:03:00.000 UTC" in text
+    assert "Last:" not in text
+    assert "Range:" not in text
+
+
+@pytest.mark.parametrize(("evidence", "words"), [({"digest": 3_600.0}, "at most every 1 h;"), ({}, "time to time;")])
+def test_a_pause_says_that_digests_follow(evidence: dict[str, Any], words: str) -> None:
+    assert words in part(mail(some_signal(direction=Direction.PAUSED, evidence=evidence)), "plain")
+
+
 def test_evidence_is_written_for_people() -> None:
     at = 1_769_860_992_118_772
     evidence = {
@@ -228,6 +270,8 @@ def test_evidence_is_written_for_people() -> None:
         "window": 600.0,
         "direction": "up",
         "reference": {"at": at, "price": "64885.9"},
+        "since": at,
+        "bars": 14,
         "far": {"at": 10**18, "price": "1"},
         "endless": math.inf,
         "nothing": None,
@@ -238,6 +282,8 @@ def test_evidence_is_written_for_people() -> None:
         "window: 10 min",
         "direction: up",
         "reference: 64,885.9 at 2026-01-31 12:03:12.118 UTC",
+        "since: 2026-01-31 12:03:12.118 UTC",
+        "bars: 14",
         'far: {"at":1000000000000000000,"price":"1"}',
         "endless: null",
     ]

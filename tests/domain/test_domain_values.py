@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import uuid
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,12 @@ from pricewatch.domain.signal import Direction, signal_id
 from pricewatch.domain.time import DAY, HOUR, MINUTE, SECOND, from_datetime, parse_span, rfc3339, to_datetime
 
 RULE = uuid.UUID("00000000-0000-4000-8000-000000000001")
+
+
+@pytest.mark.parametrize("error", [Invalid("file.csv", "no column value"), Invalid("", "no"), BadData("price", "0")])
+def test_what_was_wrong_comes_unchanged_out_of_another_process(error: PricewatchError) -> None:
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
 
 
 def test_a_market_is_shown_as_venue_and_symbol() -> None:

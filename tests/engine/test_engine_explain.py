@@ -152,6 +152,8 @@ def test_what_a_rule_tells_of_itself_is_of_no_number() -> None:
     found = explain(own, NOTHING)
     assert (found.agrees, found.checks) == (None, [])
     assert "the rule itself is expired" in found.summary
+    digest = explain(msgspec.structs.replace(own, direction=Direction.DIGEST), NOTHING)
+    assert "the rule itself tells what it kept back" in digest.summary
 
 
 def anomaly() -> Signal:

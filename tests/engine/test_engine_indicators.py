@@ -336,3 +336,15 @@ def test_a_price_that_never_moved_has_no_deviation() -> None:
         study.push(100.0)
     assert math.isnan(study.peek(100.0))
     assert study.peek(101.0) > 0
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_rule_that_saw_no_trade_of_a_bar_does_not_look_at_its_end_whoever_else_does(others: bool) -> None:
+    desk, when = Desk(), {"type": "above", "level": "100"}
+    if others:
+        desk.engine.arm(active(2, when, evaluate="close"))
+    desk.trade(0, 99.0)
+    desk.engine.arm(active(1, when, evaluate="close", effective=OFFSET + T0 + 30 * S))
+    for second, price in ((70, 101.0), (130, 101.0), (190, 99.0), (250, 101.0), (310, 101.0)):
+        desk.trade(second, price)
+    assert [(at, way) for rule, way, at in desk.said() if rule == 1] == [(240, "cleared"), (300, "fired")][1:]

@@ -296,6 +296,7 @@ def test_a_rule_that_fires_too_often_is_paused_on_that_market_until_resumed() ->
     desk.trade(51, 101.0, market=3)
     assert desk.said() == [(1, "fired", 51.0)]
     tell(desk, Order.RESUME, 60)
+    assert desk.said() == [(1, "digest", 39.0)]
     walk(desk, 101.0, 99.0, 101.0, start=61)
     assert desk.said() == [(1, "fired", 63.0)]
 

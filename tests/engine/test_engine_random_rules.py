@@ -69,7 +69,8 @@ def policy(rng: random.Random, when: dict[str, Any]) -> dict[str, Any]:
         "cooldown": rng.choice(["0s", "0s", "5s", "1m"]),
         "clear_signal": rng.random() < 0.8,
         "fires": rng.choice(["always"] * 4 + ["once", 3]),
-        "most_per_hour": rng.choice([1_000, 1_000, 5]),
+        "most_per_hour": rng.choice([1_000, 1_000, 5, 1]),
+        "digest": rng.choice(["1h", "1m", "7s"]),
         "evaluate": rng.choice(["tick"] * 4 + ["bar", "close"]),
     }
     if rng.random() < 0.3 and when["type"] not in ("moving_average", "stale"):

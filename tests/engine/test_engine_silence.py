@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState
+from pricewatch.domain.signal import Direction
 from pricewatch.engine.state import ActiveRule
 from pricewatch.testing.desk import BTC, ETH, OFFSET, OWNER, T0, Desk, S, above, active
 
@@ -154,22 +155,34 @@ class TestPolicy:
         desk.advance(40)
         assert desk.said() == [(1, "fired", 32.0)]
 
-    def test_a_rule_paused_on_a_market_is_asked_no_more(self) -> None:
+    def test_a_rule_that_has_fired_as_often_as_it_may_hears_of_it_no_more(self) -> None:
+        desk = Desk()
+        desk.engine.arm(above(1, nodata={"after": "10s"}, fires="once"))
+        for second, price in enumerate([99.0, 101.0, 99.0]):
+            desk.trade(second, price)
+        assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared"]
+        desk.advance(60)
+        assert desk.said() == []
+
+    def test_it_may_pause_a_rule_on_a_market(self) -> None:
         desk = Desk()
         desk.engine.arm(above(1, nodata={"after": "10s"}, most_per_hour=1))
         for second in (0, 20, 40, 60):
             desk.trade(second, 99.0)
         assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared", "paused"]
 
-    def test_a_rule_paused_by_its_fires_hears_of_no_silence(self) -> None:
+    def test_a_rule_paused_by_its_fires_keeps_silences_back(self) -> None:
         desk = Desk()
         desk.engine.arm(above(1, nodata={"after": "10s"}, most_per_hour=1))
         for second, price in enumerate([99.0, 101.0, 99.0, 101.0]):
             desk.trade(second, price)
         assert [direction for _, direction, _ in desk.said()] == ["fired", "cleared", "paused"]
+        desk.trade(4, 99.0)
         desk.advance(60)
         desk.trade(61, 99.0)
-        assert desk.said() == []
+        desk.advance(3_700)
+        (told,) = desk.signals()
+        assert (told.direction, told.evidence["count"], told.since) == (Direction.DIGEST, 2, T0 + 14 * S)
 
     def test_a_group_ended_by_silence_is_asked_again_by_the_next_trade(self) -> None:
         members = [{"type": "above", "level": "100"}, {"type": "above", "level": "90"}]

@@ -148,3 +148,14 @@ def test_the_first_print_after_a_restart_may_be_out_of_order() -> None:
     desk.trade(1, 99, evaluate=False)
     desk.trade(0.5, 101, seen=2)
     assert desk.said() == [(1, "fired", 1.0)]
+
+
+def test_a_number_goes_on_for_others_when_nobody_looks_at_it_where_bars_end_any_more() -> None:
+    desk, fall = Desk(), {"type": "change", "window": "10s", "percent": "-1%"}
+    desk.engine.arm(active(1, fall))
+    desk.engine.arm(active(2, fall, evaluate="close"))
+    desk.trade(0, 100.0)
+    desk.engine.disarm(uuid.UUID(int=2))
+    desk.trade(5, 100.0)
+    desk.trade(11, 98.0)
+    assert desk.said() == [(1, "fired", 11.0)]

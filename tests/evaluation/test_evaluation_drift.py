@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import math
 
-from tests.evaluation.conftest import BTC, World, commit
+from tests.evaluation.conftest import BTC, ETH, World, commit, running
 from tests.models.made import made
 
 from pricewatch.evaluation.worker import Evaluation
@@ -49,3 +50,16 @@ async def test_nobody_need_listen(world: World) -> None:
     assert found is not None
     assert found.drifts > 0
     assert world.drifts == []
+
+
+async def test_what_is_known_at_a_closed_minute_is_saved_for_those_who_look(world: World) -> None:
+    evaluation = await world.recovered(models=True)
+    async with running(evaluation):
+        live(world, evaluation, 120, 1e-3)
+        async with asyncio.timeout(15):
+            while (saved := await world.models.features(BTC.id)) is None:
+                await asyncio.sleep(0.01)
+    known = evaluation.features(BTC.id)
+    assert known is not None
+    assert (saved.at, saved.bands) == (known.at, known.bands)
+    assert await world.models.features(ETH.id) is None

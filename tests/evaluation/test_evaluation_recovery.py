@@ -187,7 +187,7 @@ async def test_a_rule_whose_commit_passes_our_question_is_not_taken_up_twice(wor
         await answer.wait()
         return found
 
-    evaluation._intake.take_up(await pending())
+    evaluation._intake.take_up(await evaluation._intake._read(await pending()))
     book.pending = slow  # type: ignore[method-assign]  # an answer that is old when it comes
     async with running(evaluation):
         evaluation.rules_changed()

@@ -14,6 +14,7 @@ import aiohttp
 
 from pricewatch.accounts.tokens import mint
 from pricewatch.domain.account import EVERY_SCOPE, Account, Role, Scope
+from pricewatch.domain.features import BandNow, Calibration, Features
 from pricewatch.domain.market import Candle, Market, Quote, Trade
 from pricewatch.domain.model import Forecast, ForecastRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal, signal_id
@@ -55,6 +56,32 @@ QUICK = GatewaySettings(
 )
 
 
+def closed_minute(at: int, *, market: str = "coinbase:BTC-USD") -> Features:
+    """What the models made of the minute that began at `at`."""
+    band = BandNow(0.95, 3_600_000_000, at + 60_000_000, "95.5", "100", "105", 0.952, 500, "bank+bands@2.2")
+    return Features(
+        market=market,
+        at=at,
+        end=at + 60_000_000,
+        close="100",
+        move=0.001,
+        move_short=0.002,
+        move_long=-0.003,
+        range=0.004,
+        volume=5.0,
+        usual_volume=4.0,
+        volatility=0.0025,
+        score=1.5,
+        rarity=float("-inf"),
+        parts={"move": 1.5, "trend": float("-inf")},
+        alarms_per_week=None,
+        drifts=1,
+        model="bank+bands@2.2",
+        bands=[band],
+        calibration=[Calibration(21.0, 20.0, 2, 1_008)],
+    )
+
+
 class Shelf:
     """Keeps what the gateway reads of `Catalog`, `History` and `ModelStore`."""
 
@@ -94,6 +121,9 @@ class Shelf:
 
     async def bar_score(self, market: int, at: int) -> float | None:
         return self.scores.get((market, at))
+
+    async def features(self, market: int) -> Features | None:
+        return await self.judged.features(market)
 
     async def count_alarms(
         self, markets: Sequence[int], weekly: float, start: int, end: int

@@ -145,6 +145,23 @@ async def test_several_at_once(world: World, ann: Api) -> None:
     assert found["missing"] == ["ETH-USD"]
 
 
+async def test_all_of_a_watchlist_at_once(world: World, http: aiohttp.ClientSession, ann: Api) -> None:
+    await world.registry.save_outlook(outlook())
+    made = {"name": "majors", "symbols": ["ETH-USD", "BTC-UDS"]}
+    status, problem = await ann("POST", "/watchlists", made)
+    assert (status, problem["field"]) == (422, "symbols[1]")
+    assert "did you mean BTC-USD" in problem["detail"]
+    assert (await ann("POST", "/watchlists", {"name": "majors", "symbols": ["ETH-USD", "BTC-USD"]}))[0] == 201
+    status, found = await ann("GET", "/forecasts?watchlist=majors&horizon=6h")
+    assert (status, found["missing"]) == (200, ["ETH-USD"])
+    assert [one["market"] for one in found["forecasts"]] == ["coinbase:BTC-USD"]
+    status, problem = await ann("GET", "/forecasts?watchlist=majors&symbols=BTC-USD")
+    assert (status, problem["field"]) == (422, "watchlist")
+    _, key = await world.account("bob")
+    status, problem = await Api(world, http, key)("GET", "/forecasts?watchlist=majors")
+    assert (status, "no watchlist 'majors'" in problem["detail"]) == (422, True)
+
+
 @pytest.mark.parametrize(
     ("path", "field", "words"),
     [

@@ -82,6 +82,9 @@ async def test_rules_come_in_pages(ann: Api) -> None:
     [
         ({**RULE, "when": {"type": "above", "level": "-1"}}, "level"),
         ({**RULE, "symbols": ["BTC-UDS"]}, "symbols[0]"),
+        ({**RULE, "venues": ["karken"]}, "venues[0]"),
+        ({**RULE, "symbols": ["ETH-USD"], "venues": ["kraken"]}, "venues"),
+        ({**RULE, "policy": {"expires": "2020-01-01T00:00:00Z"}}, "policy.expires"),
         ([], ""),
     ],
 )
@@ -106,6 +109,8 @@ async def test_signals_are_the_feeds_documents(world: World, http: aiohttp.Clien
     assert status == 200
     assert [one["seq"] for one in page["signals"]] == [3, 4]
     assert page["seq"] == 5
+    assert page["missing"] == 0
+    assert (await api("GET", f"/signals?after_seq=5&epoch={page['epoch']}"))[1]["signals"] == []
     _, newest = await api("GET", "/signals?limit=2")
     assert [one["seq"] for one in newest["signals"]] == [4, 5]
     _, before = await api("GET", "/signals?limit=2&before_seq=4")
@@ -118,6 +123,17 @@ async def test_signals_are_the_feeds_documents(world: World, http: aiohttp.Clien
     assert len(deliveries) == 5
     assert deliveries[0]["target"] == "cat@example.org"
     assert (await other("GET", "/deliveries"))[1]["deliveries"] == []
+
+
+async def test_what_is_not_kept_any_more_is_counted(world: World, http: aiohttp.ClientSession) -> None:
+    account, key = await world.account("cat")
+    api = Api(world, http, key)
+    await world.emit(account, 5)
+    del world.store.journal._feeds[account.id][:3]
+    _, page = await api("GET", "/signals?after_seq=1")
+    assert (page["missing"], [one["seq"] for one in page["signals"]]) == (2, [4, 5])
+    assert (await api("GET", "/signals?after_seq=4"))[1]["missing"] == 0
+    assert (await api("GET", "/signals"))[1]["missing"] == 0
 
 
 async def test_markets_candles_and_forecast(world: World, ann: Api) -> None:
@@ -145,10 +161,13 @@ async def test_markets_candles_and_forecast(world: World, ann: Api) -> None:
         ("/candles?market=coinbase:BTC-UDS", "market"),
         ("/candles?market=coinbase:BTC-USD&interval=5m", "interval"),
         ("/candles?market=coinbase:BTC-USD&from=yesterday", "from"),
+        ("/candles?market=coinbase:BTC-USD&interval=1s&from=2026-01-01T00:00:00Z&to=2026-01-01T06:00:01Z", "from"),
         ("/candles?market=coinbase:BTC-USD&from=2026-01-01T00:00:00", "from"),
         ("/candles?market=coinbase:BTC-USD&from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
         ("/signals?aftr_seq=1", "aftr_seq"),
         ("/signals?after_seq=-1", "after_seq"),
+        ("/signals?after_seq=1", "after_seq"),
+        ("/signals?after_seq=0&epoch=7", "epoch"),
         ("/signals?limit=1e9", "limit"),
         ("/deliveries?state=lost", "state"),
         ("/rules?after=7", "after"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.made import MINUTE, START, made
 
-from pricewatch.models.bands.conformal import HorizonBand
+from pricewatch.models.bands.conformal import HorizonBand, Sides
 from pricewatch.models.bank.price import PriceBank
 from pricewatch.models.bars import BANDS, BANK, CHECKPOINT, DEAD, BarModels, Closed
 from pricewatch.models.features import Row, Shape
@@ -20,8 +20,8 @@ def run(models: BarModels, bars: list[Shape]) -> list[Closed]:
     return [closed for bar in bars for closed in models.close(bar)]
 
 
-def halves(models: BarModels) -> list[tuple[float, float, float]]:
-    return [models.halves(place) for place in range(len(models.bands))]
+def sides(models: BarModels) -> list[Sides]:
+    return [models.sides(place) for place in range(len(models.bands))]
 
 
 def test_a_closed_bar_says_everything() -> None:
@@ -34,9 +34,9 @@ def test_a_closed_bar_says_everything() -> None:
     assert any(one.rarity > 1.0 for one in found)
     assert any(one.rate < math.inf for one in found)
     assert models.rate.bars == 600
-    low, middle, high = models.halves(0)
+    low, middle, high = models.sides(0).up
     assert 0.0 < low < middle < high < 0.05
-    assert models.halves(3)[1] > 4 * middle
+    assert models.sides(3).up[1] > 4 * middle
 
 
 def test_empty_bars_are_made_up_and_learned() -> None:
@@ -80,8 +80,9 @@ def test_absurd_prices_are_survived() -> None:
     found = run(models, spoilt)
     assert found[1_000].rarity > 5.0
     assert models.failures == 0
-    for one, other in zip(halves(models)[:3], halves(plain)[:3], strict=True):
-        assert one == pytest.approx(other, rel=0.5)
+    for one, other in zip(sides(models)[:3], sides(plain)[:3], strict=True):
+        assert one.down == pytest.approx(other.down, rel=0.5)
+        assert one.up == pytest.approx(other.up, rel=0.5)
 
 
 @settings(max_examples=6, deadline=None)
@@ -93,7 +94,7 @@ def test_restored_models_go_on_identically(cut: int, seed: int) -> None:
     for name, payload in one.dump().items():
         other.load(name, payload)
     assert run(one, bars[cut:]) == run(other, bars[cut:])
-    assert halves(one) == halves(other)
+    assert sides(one) == sides(other)
     assert one.dump() == other.dump()
     assert one.last == other.last
 

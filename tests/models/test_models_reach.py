@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.models.made import MINUTE, START, made
 
-from pricewatch.models.bands.reach import FARTHEST, LEAST, MEAN, SETTLED, Reach
+from pricewatch.models.bands.reach import FARTHEST, LEAST, MEAN, SETTLED, SLIGHT, Reach
 from pricewatch.models.features import FeatureStream, Shape
 
 HOUR = 60 * MINUTE
@@ -47,7 +47,7 @@ def falling(count: int, seed: int) -> Iterator[Shape]:
 def test_a_walk_moves_as_far_as_expected() -> None:
     found = Both().feed(made(4_000))[500:]
     mean = sum(abs(move) / expected for expected, move in found) / len(found)
-    assert mean == pytest.approx(MEAN, rel=0.1)
+    assert mean == pytest.approx(MEAN, rel=0.2), "the rest of the level is found by the bands' quantiles"
 
 
 def test_further_ahead_it_is_the_mean_over_the_hours_on_the_way() -> None:
@@ -83,10 +83,10 @@ def test_a_fall_is_learned_to_be_followed_by_more() -> None:
         place[0] += expected
         place[1] += 1
     fall, rise = (total / count for total, count in after.values())
-    assert fall > 1.15 * rise
+    assert fall > 1.1 * rise
     walk = Both()
     walk.feed(made(3_000))
-    assert abs(walk.reach._weights._weights[2]) < 0.03
+    assert all(abs(weight) < 0.03 for weight in walk.reach._weights._weights[2:])
 
 
 def test_a_burst_is_noticed_at_once_and_an_absurd_bar_is_no_regime() -> None:
@@ -142,5 +142,7 @@ def test_foreign_states_are_refused() -> None:
         reach.load(good[:5])
     with pytest.raises(ValueError, match="a reach"):
         reach.load([math.nan, *good[1:]])
+    with pytest.raises(ValueError, match="a reach"):
+        reach.load([*good[:3], SLIGHT / 2.0, *good[4:]])
     with pytest.raises(ValueError, match="weights"):
         reach.load(good[:-1])

@@ -207,9 +207,10 @@ def test_bars_of_a_policy_are_the_indicators_unless_told() -> None:
 
 
 def test_the_life_of_a_rule() -> None:
-    policy = {"expires": "2026-12-31T18:00:00+01:00", "warn": "2h", "most_per_hour": 5, "quiet": NIGHT}
+    policy = {"expires": "2026-12-31T18:00:00+01:00", "warn": "2h", "most_per_hour": 5, "digest": "5m", "quiet": NIGHT}
     built = parse(written(policy=policy)).policy
     assert (built.expires, built.warn, built.most_per_hour) == (1_798_736_400_000_000, 120 * MINUTE, 5)
+    assert (built.digest, Policy().digest) == (5 * MINUTE, 60 * MINUTE)
     assert built.quiet == Quiet(22 * 60, 7 * 60, "Europe/Berlin")
     assert parse(written(policy={"expires": "2026-12-31T17:00:00Z"})).policy.warn == 24 * 60 * MINUTE
 
@@ -405,6 +406,9 @@ def test_which_markets_a_rule_watches() -> None:
         ),
         (written(policy={"surprise": 1}), "$.policy"),
         (written(policy={"most_per_hour": 0}), "$.policy.most_per_hour"),
+        (written(policy={"digest": "0.5s"}), "$.policy.digest"),
+        (written(policy={"digest": "2d"}), "$.policy.digest"),
+        (written(policy={"digest": "often"}), "$.policy.digest"),
         (written(policy={"expires": "tomorrow"}), "$.policy.expires"),
         (written(policy={"expires": "2026-12-31"}), "$.policy.expires"),
         (written(policy={"expires": "2026-12-31T10:00:00"}), "$.policy.expires"),

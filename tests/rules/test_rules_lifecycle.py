@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricewatch.domain.rule import Phase, RuleState
+from pricewatch.domain.rule import Phase, RuleState, Tally
 from pricewatch.domain.signal import Direction
 from pricewatch.rules.lifecycle import ARMED, NEW, Moment, Verdict, armed, expire, fall_silent, rest, step
 from pricewatch.rules.policy import Policy
@@ -83,7 +83,6 @@ SPENT = RuleState(armed=True, emitted_at=90 * S, fired=1)
         (FIRING, PLAIN, CLEARED, SPENT, Direction.CLEARED),
         (FIRING, Policy(clear_signal=False), CLEARED, SPENT, None),
         (SILENT, PLAIN, CLEARED, ARMED, None),
-        (RuleState(phase=Phase.PAUSED, armed=True), PLAIN, TRUE, RuleState(phase=Phase.PAUSED, armed=True), None),
     ],
 )
 def test_every_path(
@@ -149,8 +148,9 @@ def test_a_rule_that_fires_too_often_within_an_hour_is_paused_and_says_so() -> N
         state, direction = step(state, policy, CLEARED if second % 20 else TRUE, now)
         told.append(direction)
     assert told[:5] == [Direction.FIRED, Direction.CLEARED, Direction.FIRED, Direction.CLEARED, Direction.PAUSED]
-    assert told[5:] == [None] * 5
-    assert (state.phase, state.fired, state.emitted_at) == (Phase.PAUSED, 2, 7_220 * S)
+    assert told[5:] == [None, Direction.FIRED, None, Direction.FIRED, None]  # for the tally: nothing is told of these
+    assert (state.phase, state.silent, state.fired, state.emitted_at) == (Phase.IDLE, False, 2, 7_220 * S)
+    assert state.tally == Tally(7_240 * S)
 
 
 def test_every_hour_counts_anew() -> None:
@@ -164,12 +164,36 @@ def test_every_hour_counts_anew() -> None:
 def test_a_timer_may_pause_too() -> None:
     tired = msgspec.structs.replace(PENDING, hour=0, hour_fires=1_000, fired=1_000)
     after, direction = expire(tired, PLAIN, holds=True)
-    assert (after.phase, direction) == (Phase.PAUSED, Direction.PAUSED)
+    assert (after.phase, after.silent, direction) == (Phase.FIRING, True, Direction.PAUSED)
+    assert (after.due_at, after.tally) == (0, Tally(tired.due_at))
+
+
+def test_a_rule_so_paused_fires_and_ends_in_silence() -> None:
+    since = msgspec.structs.replace(SPENT, fired=3, tally=Tally(100 * S))
+    firing, direction = step(since, PLAIN, TRUE, Moment(at=200 * S, seen=1))
+    assert (direction, firing.phase, firing.silent, firing.fired) == (Direction.FIRED, Phase.FIRING, True, 3)
+    assert (firing.emitted_at, firing.tally) == (SPENT.emitted_at, since.tally)
+    assert step(firing, PLAIN, CLEARED, Moment(at=201 * S, seen=2)) == (since, None)
+
+
+def test_what_it_keeps_back_has_its_cooldown_and_its_bars() -> None:
+    kept = Tally(100 * S, count=1, last_at=150 * S)
+    since = msgspec.structs.replace(SPENT, tally=kept)
+    for policy, due in ((Policy(cooldown=30 * S), 180), (Policy(once_per=60 * S), 180)):
+        pending, direction = step(since, policy, TRUE, Moment(at=160 * S, seen=1))
+        assert (pending.phase, pending.due_at, direction) == (Phase.PENDING, due * S, None)
+        fired, direction = expire(pending, policy, holds=True)
+        assert (fired.phase, fired.due_at, fired.silent, direction) == (Phase.FIRING, 0, True, Direction.FIRED)
+
+
+def test_a_pause_ends_with_resting() -> None:
+    since = msgspec.structs.replace(FIRING, silent=True, hour_fires=3, tally=Tally(100 * S))
+    assert rest(since) == RuleState(emitted_at=FIRING.emitted_at, fired=FIRING.fired)
 
 
 STATES = st.builds(
     RuleState,
-    phase=st.sampled_from([Phase.IDLE, Phase.PENDING, Phase.FIRING, Phase.PAUSED, Phase.EXPIRED]),
+    phase=st.sampled_from([Phase.IDLE, Phase.PENDING, Phase.FIRING, Phase.EXPIRED]),
     armed=st.booleans(),
     silent=st.booleans(),
     since=st.integers(0, 9),
@@ -204,8 +228,9 @@ def test_a_step_makes_one_signal_at_most_and_only_on_a_change(
     if direction is Direction.CLEARED:
         assert (state.phase, state.silent) == (Phase.FIRING, False)
     if direction is Direction.PAUSED:
-        assert (after.phase, after.fired) == (Phase.PAUSED, state.fired)
-    if state.phase in {Phase.PAUSED, Phase.EXPIRED} and state.armed:
+        assert (after.phase, after.silent, after.fired) == (Phase.FIRING, True, state.fired)
+        assert after.tally is not None
+    if state.phase is Phase.EXPIRED and state.armed:
         assert (after, direction) == (state, None)
 
 
@@ -227,7 +252,7 @@ NODATA = RuleState(phase=Phase.NODATA, armed=True, since=90 * S, emitted_at=100 
     ("state", "policy", "after", "direction"),
     [
         (NEW, FIRES, NEW, None),
-        (RuleState(phase=Phase.PAUSED, armed=True), FIRES, RuleState(phase=Phase.PAUSED, armed=True), None),
+        (RuleState(phase=Phase.EXPIRED, armed=True), FIRES, RuleState(phase=Phase.EXPIRED, armed=True), None),
         (ARMED, FIRES, NODATA, Direction.FIRED),
         (FIRING, FIRES, FIRING, None),
         (NODATA, FIRES, NODATA, None),
@@ -245,7 +270,8 @@ def test_silence_fires_or_ends(state: RuleState, policy: Policy, after: RuleStat
 def test_silence_that_fires_too_often_pauses() -> None:
     tired = RuleState(armed=True, fired=1_000, hour_fires=1_000)
     after, direction = fall_silent(tired, FIRES, NOW)
-    assert (after.phase, direction) == (Phase.PAUSED, Direction.PAUSED)
+    assert (after.phase, after.silent, direction) == (Phase.NODATA, True, Direction.PAUSED)
+    assert step(after, FIRES, CLEARED, NOW)[1] is None
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from tests.store.store_keepers import ODD, Keepers, in_memory, in_postgres, make
 
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.errors import Fenced, NotFound, Unavailable
-from pricewatch.domain.rule import Phase, RuleState, StateRow
+from pricewatch.domain.rule import Phase, RuleState, StateRow, Tally
 from pricewatch.domain.signal import FeedEntry
 from pricewatch.ports.journal import Change, Claim
 from pricewatch.ports.outbox import DeliveryState
@@ -26,7 +26,7 @@ T = TypeVar("T")
 def make_state(rule: uuid.UUID, *, version: int = 1, market: int = 3, fired: int = 0, seen: int = 5) -> StateRow:
     state = RuleState(
         Phase.PENDING, armed=True, silent=True, since=2**53 + 1, due_at=4, due_seen=5, emitted_at=6, fired=fired,
-        hour=7, hour_fires=8,
+        hour=7, hour_fires=8, tally=Tally(9, 10, 11, 12, 13, 14, 0.1, 2e9, 0.05, 3.0) if market % 2 else None,
     )  # fmt: skip
     return StateRow(rule, version, market, state, seen, b"\x00parts\xff")
 

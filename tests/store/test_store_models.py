@@ -5,6 +5,7 @@ import uuid
 import msgspec
 import pytest
 
+from pricewatch.domain.features import BandNow, Calibration, Features
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 from pricewatch.domain.time import MINUTE
 from pricewatch.ports.models import ModelStore
@@ -27,6 +28,26 @@ def forecast(market: int, *, rows: int = 3) -> Forecast:
         expires=10**16,
         source=uuid.uuid4(),
         rows=[ForecastRow(n * 60_000_000, 100.0 + n, 99.0, 101.5) for n in range(rows)],
+    )
+
+
+def known(at: int) -> Features:
+    numbers = dict.fromkeys(("move", "move_short", "move_long", "range", "volume", "usual_volume", "volatility"), 0.5)
+    band = BandNow(0.95, MINUTE, at, "1", "2", "3", None, 0, "bank")
+    return Features(
+        market="coinbase:BTC-USD",
+        at=at,
+        end=at + MINUTE,
+        close="2",
+        **numbers,
+        score=None,
+        rarity=float("-inf"),
+        parts={"move": float("-inf")},
+        alarms_per_week=None,
+        drifts=0,
+        model="bank",
+        bands=[band],
+        calibration=[Calibration(21.0, 20.0, 2, 1_008)],
     )
 
 
@@ -108,6 +129,14 @@ class ModelStorePromises:
         assert await models.active_forecasts(25) == [(steps[1], two), (steps[2], other)]
         assert await models.active_forecasts(99) == [(steps[1], two), (steps[2], other)]
 
+    async def test_what_is_known_at_the_newest_minute_stays(self, models: ModelStore) -> None:
+        old, new = known(MINUTE), known(2 * MINUTE)
+        assert await models.features(1) is None
+        await models.save_features({1: new, 2: old})
+        await models.save_features({1: old})
+        await models.save_features({})
+        assert (await models.features(1), await models.features(2)) == (new, old)
+
 
 class TestMemoryModelStore(ModelStorePromises):
     @pytest.fixture
@@ -134,3 +163,10 @@ class TestPostgresModelStore(ModelStorePromises):
         await models.save_bar_scores([BarScore(1, 120, 1.5, "ew", 9, 2.5)])
         found = await database.fetch("SELECT instrument_id, at, score, model, seen, alarms FROM bar_score ORDER BY at")
         assert [tuple(row) for row in found] == [(1, 60, 3.0, "tail", 7, None), (1, 120, 1.5, "ew", 9, 2.5)]
+
+    async def test_what_another_version_saved_is_not_read(self, models: ModelStore, database: Database) -> None:
+        await models.save_features({1: known(MINUTE)})
+        await database.execute("UPDATE bar_features SET document = '\\x81a161c0'")
+        assert await models.features(1) is None
+        await models.save_features({1: known(MINUTE)})
+        assert await models.features(1) == known(MINUTE)

@@ -221,6 +221,12 @@ class HistoryPromises:
             Candle(MILLIS, START, 10.0, 14.0, 10.0, 14.0, 5.0, 4),
             Candle(MILLIS, START + HOUR, 20.0, 20.0, 20.0, 20.0, 1.0, 1),
         ]
+        seconds = await past.candles(MILLIS, START, START + MINUTE, span=SECOND)
+        assert seconds == [
+            Candle(MILLIS, START, 10.0, 12.0, 10.0, 12.0, 2.0, 2),
+            Candle(MILLIS, START + 59 * SECOND, 13.0, 14.0, 13.0, 14.0, 3.0, 2),
+        ]
+        assert await past.candles(MILLIS, START + 1, START + 2 * MINUTE, span=SECOND, limit=1) == seconds[1:]
         assert await past.candles(MILLIS, START + 1, START + HOUR, span=HOUR) == []
         assert len(await past.candles(MILLIS, START, START + DAY, span=MINUTE, limit=1)) == 1
 
@@ -241,7 +247,7 @@ class HistoryPromises:
 
     async def test_other_spans_are_refused(self, past: Past) -> None:
         with pytest.raises(Invalid):
-            await past.candles(MICROS, 0, 1, span=SECOND)
+            await past.candles(MICROS, 0, 1, span=5 * SECOND)
 
 
 class TestMemoryTicks(TickLogPromises, HistoryPromises):

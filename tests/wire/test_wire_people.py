@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from pricewatch.domain.account import Account, ApiKey, Role, Scope, Session
+from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Flag, Trade
 from pricewatch.domain.time import MINUTE
 from pricewatch.ports.markets import MarketChoice
@@ -109,3 +110,25 @@ def test_what_is_asked_is_checked(kind: type, body: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(msgspec.json.encode(body), type=kind)
     assert people.NewKey().scopes == [Scope.READ]
+
+
+@pytest.mark.parametrize(
+    ("name", "email", "field"),
+    [
+        ("x y", None, "name"),
+        ("", None, "name"),
+        (None, "nope", "email"),
+        ("ann", "a@b c", "email"),
+        (None, "a@b\n", "email"),
+    ],
+)
+def test_a_name_or_address_that_will_not_do_is_told_in_words(name: str | None, email: str | None, field: str) -> None:
+    with pytest.raises(Invalid, match=r"will not do\. Write") as caught:
+        people.check_person(name, email)
+    assert caught.value.field == field
+
+
+def test_good_names_and_addresses_pass() -> None:
+    people.check_person("ann", "ann@example.org")
+    people.check_person(None, "")
+    people.check_person()

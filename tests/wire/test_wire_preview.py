@@ -66,6 +66,18 @@ def test_spans_are_said_as_people_say_them(micros: int, words: str) -> None:
     assert wire.summary(answer) == f"{words}: fired 0 times, you would have got 0 mails"
 
 
+def test_what_a_pause_keeps_back_is_counted_and_its_mails_are_two() -> None:
+    trades = [trade(n, START + n * M, 99.0 + 2 * (n % 2)) for n in range(1, 20)]
+    rule = document(ABOVE, channels=["email"], clear_signal=False, most_per_hour=2, digest="20m")
+    answer = asyncio.run(replay(memory(trades)).run(question(rule, end=START + 30 * M, points=5)))
+    told = wire.document(answer, 10)
+    assert [one.direction for one in told.signals] == ["fired", "fired", "paused", "digest"]
+    assert (told.fired, told.kept_back, told.mails) == (2, 6, 4)
+    assert told.summary == (
+        "30 minutes: fired 2 times and 6 more while paused for firing too often, you would have got 4 mails"
+    )
+
+
 def test_nothing_stored_is_said() -> None:
     answer = answered(count=1)
     assert wire.summary(answer) == "30 minutes: nothing is stored of that time"

@@ -1,4 +1,4 @@
-"""Candle files as series that models can be measured on."""
+"""Candle files, and stored candles, as series that models can be measured on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from pricewatch.app.wiring import Store, open_store
 from pricewatch.appraisal.series import Series, series_of
+from pricewatch.config import Settings
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle
 from pricewatch.ingest.candlefile import CandleFile
@@ -17,6 +19,8 @@ _SEVEN = (
     ("time", "open", "close", "low", "high", "volume", "trades"),
 )
 """Orders of seven columns without a header that occur; the first in which every candle is sound is taken."""
+
+_PAGE = 10_000
 
 
 def histories(paths: Sequence[Path], columns: Sequence[str] | None = None) -> list[Series]:
@@ -30,6 +34,29 @@ def histories(paths: Sequence[Path], columns: Sequence[str] | None = None) -> li
     if not found:
         raise Invalid(", ".join(map(str, paths)), "there is no .csv or .csv.gz file; give candle files or their folder")
     return [_series(file, str(file.relative_to(root)), columns) for file, root in sorted(found.items())]
+
+
+async def stored_histories(
+    settings: Settings, markets: Sequence[str], start: int, end: int, *, span: int
+) -> list[Series]:
+    """Stored candles of `span` (one minute or one hour, µs) with `start <= at < end`, a series a market.
+
+    Raises `Invalid` for markets nobody knows and for too few candles, `ConfigError` or `Unavailable`.
+    """
+    async with open_store(settings) as store:
+        known = {market.key: market for market in await store.catalog.markets()}
+        for name in markets:
+            if name not in known:
+                raise Invalid("--market", f"there is no market {name!r}; known: {', '.join(sorted(known)) or 'none'}")
+        return [series_of(name, await _stored(store, known[name].id, start, end, span)) for name in markets]
+
+
+async def _stored(store: Store, market: int, start: int, end: int, span: int) -> list[Candle]:
+    found: list[Candle] = []
+    while page := await store.history.candles(market, start, end, span=span, limit=_PAGE):
+        found += page
+        start = page[-1].at + 1
+    return found
 
 
 def _is_candles(file: Path) -> bool:

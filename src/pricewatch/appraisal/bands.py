@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from pricewatch.appraisal.series import Series, horizons_of
-from pricewatch.models.bands.conformal import LEVELS, PARTS, HorizonBand
+from pricewatch.models.bands.conformal import LEVELS, PARTS, HorizonBand, Sides
 from pricewatch.models.bands.reach import Reach
 from pricewatch.models.features import FeatureStream
 
@@ -25,6 +25,8 @@ ALLOWED = (0.005, 0.003, 0.0015)
 """By how much coverage may miss its level, where there are so many bars that luck does not count."""
 
 Progress = Callable[[str, int, int], None]
+_Reaches = tuple[float, float]
+"""How far a band reaches below and above its centre."""
 
 
 class Outcome(NamedTuple):
@@ -103,7 +105,7 @@ class Appraisal(NamedTuple):
 
 class _Issued(NamedTuple):
     place: int
-    halves: tuple[float, float, float]
+    sides: Sides
     plain: float
     """The random walk's deviation over the horizon."""
 
@@ -129,7 +131,7 @@ def measure(series: Series) -> tuple[list[Outcome], Curve]:
             band.step(row.log, expected)
             if place >= WARM and place % band.stride == 0:
                 plain = math.sqrt(variance * band.horizon)
-                issued[number].append(_Issued(place, band.halves(expected), plain))
+                issued[number].append(_Issued(place, band.sides(expected), plain))
     outcomes = [
         _outcome(series, logs, horizon, level, [one for one in found if one.place + horizon < len(logs)])
         for horizon, found in zip(horizons, issued, strict=True)
@@ -144,10 +146,10 @@ def _outcome(
     if not issued:
         return None
     level = LEVELS[place]
-    moves = [abs(logs[one.place + horizon] - logs[one.place]) for one in issued]
-    halves = [one.halves[place] for one in issued]
-    plain = [NORMAL[place] * one.plain for one in issued]
-    hits = [move <= half for move, half in zip(moves, halves, strict=True)]
+    moves = [logs[one.place + horizon] - logs[one.place] for one in issued]
+    bands = [(one.sides.down[place], one.sides.up[place]) for one in issued]
+    plain = [(NORMAL[place] * one.plain,) * 2 for one in issued]
+    hits = _hits(moves, bands)
     rolling = _rolling(hits)
     middle = (len(hits) + 1) // 2
     apart = len(hits) / min(horizon, PARTS)  # bands that overlap hit or miss together
@@ -161,25 +163,30 @@ def _outcome(
         allowed=max(ALLOWED[place], 2.6 * math.sqrt(level * (1.0 - level) / apart)),
         least=min(rolling, default=None),
         most=max(rolling, default=None),
-        width=2.0 * fmean(halves),
-        score=_beside(moves, halves, plain, level),
+        width=fmean(map(sum, bands)),
+        score=_beside(moves, bands, plain, level),
         halves=(
-            _beside(moves[:middle], halves[:middle], plain[:middle], level),
-            _beside(moves[middle:], halves[middle:], plain[middle:], level),
+            _beside(moves[:middle], bands[:middle], plain[:middle], level),
+            _beside(moves[middle:], bands[middle:], plain[middle:], level),
         ),
-        plain=fmean(move <= half for move, half in zip(moves, plain, strict=True)),
+        plain=fmean(_hits(moves, plain)),
     )
 
 
-def _beside(moves: Sequence[float], halves: Sequence[float], plain: Sequence[float], level: float) -> float:
+def _hits(moves: Sequence[float], bands: Sequence[_Reaches]) -> list[bool]:
+    return [-down <= move <= up for move, (down, up) in zip(moves, bands, strict=True)]
+
+
+def _beside(moves: Sequence[float], bands: Sequence[_Reaches], plain: Sequence[_Reaches], level: float) -> float:
     """Our interval score by the walk's; 1 where there is nothing to compare."""
-    return _interval(moves, halves, level) / max(_interval(moves, plain, level), 1e-15) if moves else 1.0
+    return _interval(moves, bands, level) / max(_interval(moves, plain, level), 1e-15) if moves else 1.0
 
 
-def _interval(moves: Sequence[float], halves: Sequence[float], level: float) -> float:
+def _interval(moves: Sequence[float], bands: Sequence[_Reaches], level: float) -> float:
     """Width, and what a miss misses by, as dear as misses should be rare (T. Gneiting, A. Raftery, JASA 102, 2007)."""
     return fmean(
-        2.0 * half + 2.0 / (1.0 - level) * max(move - half, 0.0) for move, half in zip(moves, halves, strict=True)
+        down + up + 2.0 / (1.0 - level) * max(move - up, -down - move, 0.0)
+        for move, (down, up) in zip(moves, bands, strict=True)
     )
 
 
@@ -196,7 +203,8 @@ def _rolling(hits: Sequence[bool]) -> list[float]:
 
 def _curve(series: Series, logs: Sequence[float], issued: Sequence[_Issued]) -> Curve:
     known = [one for one in issued if one.place + 1 < len(logs)]
-    rolling = _rolling([abs(logs[one.place + 1] - logs[one.place]) <= one.halves[1] for one in known])
+    moves = [logs[one.place + 1] - logs[one.place] for one in known]
+    rolling = _rolling(_hits(moves, [(one.sides.down[1], one.sides.up[1]) for one in known]))
     thin = max(1, len(rolling) // 400)
     return Curve(
         series.name, [known[0].place + ROLLING + place for place in range(len(rolling))][::thin], rolling[::thin]

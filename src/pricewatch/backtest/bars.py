@@ -10,7 +10,7 @@ import msgspec
 from pricewatch.domain.market import Trade
 from pricewatch.domain.model import BarScore
 from pricewatch.domain.rule import Phase
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import MINUTE
 from pricewatch.ports.ticks import Sequenced
 from pricewatch.rules.base import PRICE, SCORE, Condition, Feature, Triggers
@@ -77,6 +77,12 @@ def numbers(rule: Rule, scores: Iterable[BarScore]) -> Iterator[Sequenced]:
 def told(signal: Signal, closes: Mapping[int, float], feature: Feature) -> Signal:
     """The signal with the price of its minute, where it is known, and the number as what it is."""
     price = closes.get(signal.at - signal.at % MINUTE - MINUTE, 0.0)
+    if signal.direction is Direction.DIGEST:  # its prices are numbers of minutes
+        kept = signal.evidence
+        times = {name: {"at": kept[name]["at"]} for name in ("first", "last")}
+        return msgspec.structs.replace(
+            signal, price=price, evidence={"v": kept["v"], "count": kept["count"], "since": kept["since"], **times}
+        )
     evidence = {**signal.evidence, "feature": feature.name, "value": signal.price}
     evidence.pop("price", None)
     evidence.pop("prior", None)

@@ -95,7 +95,7 @@ class MemoryPast:
         for begin in range(0, len(found), batch):
             yield found[begin : begin + batch]
 
-    async def candles(self, market: int, start: int, end: int) -> list[Candle]:
+    async def candles(self, market: int, start: int, end: int, *, span: int = MINUTE) -> list[Candle]:
         """Of own trades, where there are none those given."""
         found = dict(self._candles.get(market, {}))
         groups: dict[int, list[Sequenced]] = {}
@@ -103,7 +103,8 @@ class MemoryPast:
             if not one.trade.flags & _SUSPECT:
                 groups.setdefault(one.trade.at - one.trade.at % MINUTE, []).append(one)
         found |= {at: _candle(market, at, group) for at, group in groups.items()}
-        return [found[at] for at in sorted(found) if start <= at < end]
+        minutes = [found[at] for at in sorted(found) if start <= at < end]
+        return minutes if span == MINUTE else _wider(minutes, span)
 
     async def scores(self, market: int, start: int, end: int) -> list[BarScore]:
         """Of this market's bars."""
@@ -119,6 +120,23 @@ class MemoryPast:
         found = self._trades.get(market, [])
         low, high = (bisect_left(found, edge, key=lambda one: one.trade.at) for edge in (start, end))
         return found[low:high]
+
+
+def _wider(minutes: Sequence[Candle], span: int) -> list[Candle]:
+    """Candles put together."""
+    found: dict[int, Candle] = {}
+    for one in minutes:
+        at = one.at - one.at % span
+        held = found.get(at)
+        found[at] = (
+            Candle(one.market, at, one.open, one.high, one.low, one.close, one.volume, one.trades)
+            if held is None
+            else Candle(
+                one.market, at, held.open, max(held.high, one.high), min(held.low, one.low), one.close,
+                held.volume + one.volume, held.trades + one.trades,
+            )
+        )  # fmt: skip
+    return list(found.values())
 
 
 def _candle(market: int, at: int, group: Sequence[Sequenced]) -> Candle:

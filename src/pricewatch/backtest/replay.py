@@ -9,6 +9,7 @@ from operator import attrgetter
 
 import msgspec
 
+from pricewatch.backtest import seeding
 from pricewatch.backtest.bars import by_bars, numbers, told
 from pricewatch.backtest.chart import coarse
 from pricewatch.backtest.feeding import Feeder, Input, PlacedForecast
@@ -166,6 +167,7 @@ class Replay:
     async def _wholly(self, shares: Sequence[_Share], active: ActiveRule, told: _Steady) -> tuple[list[Signal], int]:
         """All markets together, in the order."""
         feeder = Feeder(self._engine, [share.market for share in shares], active)
+        await seeding.begin(feeder.engine, self._past, shares[0].start)
         size = max(500, _BATCHES // max(1, len(shares)))
         read = features(active.rule)
         streams: list[AsyncIterator[Sequence[Input]]] = []

@@ -53,9 +53,11 @@ async def change(
     """Change an account's address or role, or shut it out. Its rules go on."""
     from pricewatch.app.wiring import open_store
     from pricewatch.ports.accounts import Change
+    from pricewatch.wire.people import check_person
 
     if (email, role, disabled) == (None, None, None):
         raise Invalid("", "say what to change: --email, --role, --disabled or --enabled")
+    check_person(email=email)
     async with open_store(settings_of(config)) as store:
         account = await store.owner(name)
         changed = await store.accounts.change(account.id, Change(email=email, role=role, disabled=disabled))

@@ -27,7 +27,9 @@ async def add(
     from pricewatch.accounts.tokens import mint
     from pricewatch.app.clock import SystemClock
     from pricewatch.app.wiring import open_store
+    from pricewatch.wire.people import check_person
 
+    check_person(name, email)
     async with open_store(settings_of(config)) as store:
         account = await store.accounts.create(name, email, role)
         made = mint(account.id, now=SystemClock().now())

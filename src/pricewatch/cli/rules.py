@@ -64,12 +64,14 @@ async def add(
 
     First it says how often each of them would have fired in the last 30 days; in a terminal it then asks.
     """
+    from pricewatch.app.rulecheck import check_rules
     from pricewatch.app.wiring import open_store
 
     documents = read_documents(file)
     settings = settings_of(config)
     async with open_store(settings) as store:
         owner = await store.owner(account)
+        await check_rules(documents, str(file), store=store, settings=settings, owner=owner)
         if not yes:
             from pricewatch.app.backtesting import replay, stored_past
 

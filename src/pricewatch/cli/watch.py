@@ -13,7 +13,7 @@ from rich.text import Text
 from pricewatch.cli.output import AsJson, ExitCode, emit
 from pricewatch.client.feed import Feed
 from pricewatch.client.health import BLIND
-from pricewatch.domain.errors import ConfigError
+from pricewatch.domain.errors import ConfigError, Invalid
 
 
 async def watch(
@@ -25,17 +25,40 @@ async def watch(
     """Follow prices and signals live until interrupted. With --json every frame is one line on stdout."""
     if not key:
         raise ConfigError("no API key: set PRICEWATCH_KEY or give --key (pricewatch user add makes one)")
+    check = _Check()
     feed = Feed(url, key, symbols=symbols or ("*",))
     if json:
         async for message in feed.messages():
             emit(message)
+            check.take(message)
         return ExitCode.OK
     screen = _Screen()
     with Live(screen.table(), refresh_per_second=8, screen=os.isatty(1)) as live:
         async for message in feed.messages():
+            check.take(message)
             screen.take(message)
             live.update(screen.table())
     return ExitCode.OK
+
+
+class _Check:
+    """Whether the service knows what is asked for: of a misspelt name nothing would ever come.
+
+    What it has known once it may not know for a moment after a restart.
+    """
+
+    def __init__(self) -> None:
+        self._known: set[object] = set()
+
+    def take(self, message: dict[str, object]) -> None:
+        """Raises `Invalid` with what may have been meant."""
+        name = message.get("symbol")
+        if message.get("type") == "subscribed":
+            self._known.add(name)
+        elif message.get("code") == "unknown_symbol" and name not in self._known:
+            near = message.get("did_you_mean")
+            hint = f"; did you mean {' or '.join(map(str, near))}?" if isinstance(near, list) and near else ""
+            raise Invalid("SYMBOLS", f"{message.get('reason')}{hint}")
 
 
 class _Screen:

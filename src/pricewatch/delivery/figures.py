@@ -7,7 +7,10 @@ import unicodedata
 from typing import TypeGuard
 
 from pricewatch.domain.market import decimal_text
+from pricewatch.domain.time import rfc3339
 
+_LAST = 253_402_300_800_000_000
+"""The year 10000, which no calendar here reaches, as an instant."""
 _UNSAFE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -50,6 +53,16 @@ def span_text(seconds: float) -> str:
         return f"{hours} h {minutes} min" if minutes else f"{hours} h"
     days, hours = divmod(hours, 24)
     return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def is_instant(value: object) -> TypeGuard[int]:
+    """Whether it is a time with a date people can read."""
+    return isinstance(value, int) and 0 <= value < _LAST
+
+
+def exact_time(at: int) -> str:
+    """`2026-01-31 14:03:12.345 UTC`."""
+    return rfc3339(at)[:-4].replace("T", " ") + " UTC"
 
 
 def rough(value: object, *, digits: int) -> str | None:

@@ -8,15 +8,16 @@ from typing import Any
 
 import msgspec
 
-from pricewatch.delivery.figures import grouped, is_number, number, printable, rough, span_text
+from pricewatch.delivery import digests
+from pricewatch.delivery.figures import exact_time, grouped, is_instant, is_number, number, printable, rough, span_text
 from pricewatch.delivery.phrases import PHRASES, unusual
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.signal import Direction, Signal
-from pricewatch.domain.time import SECOND, rfc3339, to_datetime
+from pricewatch.domain.time import SECOND, to_datetime
 from pricewatch.domain.watch import SYSTEM
 
-_LAST = 253_402_300_800_000_000
-"""The year 10000, which no calendar here reaches, as an instant."""
+_COUNTS = 10**15
+"""Larger whole numbers are no counts but times, of September 2001 and later."""
 
 
 def clock_time(at: int, *, now: int) -> str:
@@ -67,7 +68,7 @@ def facts(signal: Signal) -> list[tuple[str, str]]:
     rows = [
         ("Rule", printable(signal.title, 200) or "(untitled)"),
         ("Why", phrase(signal)),
-        *([("Price", grouped(decimal_text(signal.price)))] if signal.price else []),
+        *_prices(signal),
         ("Market", printable(f"{signal.symbol} on {signal.venue or 'all its markets'}", 100)),
         ("Time", exact_time(signal.at)),
     ]
@@ -81,9 +82,12 @@ def facts(signal: Signal) -> list[tuple[str, str]]:
     return rows
 
 
-def exact_time(at: int) -> str:
-    """`2026-01-31 14:03:12.345 UTC`."""
-    return rfc3339(at)[:-4].replace("T", " ") + " UTC"
+def _prices(signal: Signal) -> list[tuple[str, str]]:
+    """The price, or what a digest has of them."""
+    if signal.direction is Direction.DIGEST:
+        return digests.rows(signal.evidence)
+    found = [("Price", grouped(decimal_text(signal.price)))] if signal.price else []
+    return found + (digests.paused(signal.evidence) if signal.direction is Direction.PAUSED else [])
 
 
 def evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
@@ -101,9 +105,11 @@ def _evidence_text(name: str, value: object) -> str:
             return grouped(value)
         case int() | float() if name == "window" and is_number(value):
             return span_text(value)
+        case int() if value > _COUNTS and is_instant(value):
+            return exact_time(value)
         case float() if math.isfinite(value):
             return grouped(decimal_text(value))
-        case {"at": int(at), "price": str(price), **others} if not others and 0 <= at < _LAST:
+        case {"at": int(at), "price": str(price), **others} if not others and is_instant(at):
             return f"{grouped(price)} at {exact_time(at)}"
     return msgspec.json.encode(value, enc_hook=str).decode()
 
@@ -151,6 +157,8 @@ def _life(signal: Signal) -> str:
         case Direction.PAUSED:
             most = number(signal.evidence.get("most_per_hour"))
             return f"paused: it fired more than {most} times in an hour"
+        case Direction.DIGEST:
+            return digests.kept_back(signal.evidence)
         case Direction.EXPIRING:
             return f"expires {exact_time(expires)[:16]} UTC" if isinstance(expires, int) else "expires soon"
         case _:

@@ -45,6 +45,9 @@ class Invalid(PricewatchError):  # noqa: N818
     """What a user sent is wrong: names the field, the value and the fix."""
 
     def __init__(self, field: str, problem: str) -> None:
-        super().__init__(f"{field}: {problem}" if field else problem)
+        super().__init__(field, problem)  # what pickle makes it of again, on its way out of another process
         self.field = field
         self.problem = problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}" if self.field else self.problem

@@ -22,6 +22,29 @@ class Phase(enum.IntEnum):
     EXPIRED = 8
 
 
+class Tally(msgspec.Struct, frozen=True, gc=False):
+    """What a rule would have fired on a market since it was paused there for firing too often, or since it told that.
+
+    Times are event times; prices count from the first fire on, and mean nothing while `count` is 0.
+    """
+
+    told_at: int
+    """When it was paused, or when the last digest was due."""
+    due_at: int = 0
+    """When the next digest is due; 0 while there is nothing to tell."""
+    due_seen: int = 0
+    """The place in our order at which it is due without further trades."""
+    count: int = 0
+    """Fires kept back."""
+    first_at: int = 0
+    last_at: int = 0
+    first: float = 0.0
+    """The price at the first of them."""
+    last: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+
+
 class RuleState(msgspec.Struct, frozen=True, gc=False):
     """One rule on one scope. The default is a rule that has not seen a tick yet."""
 
@@ -44,6 +67,8 @@ class RuleState(msgspec.Struct, frozen=True, gc=False):
     """The hour of event time (hours since 1970) in which it last fired."""
     hour_fires: int = 0
     """How often it has fired in that hour."""
+    tally: Tally | None = None
+    """It is paused here for firing too often: what it would have fired is counted, and told in digests."""
 
 
 class StateRow(msgspec.Struct, frozen=True, gc=False):

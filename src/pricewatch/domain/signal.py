@@ -23,6 +23,8 @@ class Direction(enum.StrEnum):
     CLEARED = "cleared"
     PAUSED = "paused"
     """It fired too often and was paused on this market until its owner resumes it."""
+    DIGEST = "digest"
+    """What a rule that is paused for firing too often would have fired since that was last told."""
     EXPIRING = "expiring"
     """It will expire soon."""
     EXPIRED = "expired"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from pricewatch.domain.rule import Phase, RuleState
+from pricewatch.engine import reckoning
 from pricewatch.engine.group import GroupIndex, Probe
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.market import MarketState
@@ -18,7 +19,7 @@ from pricewatch.engine.timers import Agenda
 from pricewatch.rules.base import Condition, Feature
 from pricewatch.rules.composite import Composite
 from pricewatch.rules.document import Rule
-from pricewatch.rules.lifecycle import rest
+from pricewatch.rules.lifecycle import paused, rest
 from pricewatch.rules.quorum import Quorum
 
 
@@ -79,6 +80,9 @@ class Binder:
         if standing.hold is not None:
             instance.state = rest(state)
             forget_parts(instance)
+        elif state.phase is Phase.PAUSED:  # stored before there were digests
+            instance.state = paused(state)
+        reckoning.resume(home, instance, self._due)
         for sleeper in self.sleepers(instance):
             self._lay(sleeper)
         if standing.hold is None and state.phase is Phase.PENDING:

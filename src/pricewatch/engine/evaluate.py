@@ -6,6 +6,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 
@@ -22,6 +23,7 @@ from pricewatch.engine.judge import Judge
 from pricewatch.engine.market import MarketState
 from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.roster import Roster
+from pricewatch.engine.seeding import Seeding
 from pricewatch.engine.settings import EngineSettings
 from pricewatch.engine.silence import SILENCE, Silence
 from pricewatch.engine.span import Span
@@ -62,7 +64,9 @@ class Engine:
         self._kinds = dict(ONLINE) if settings.models else {}
         self._model = version(self._kinds)
         self._markets: dict[int, MarketState] = {}
-        self._due: Agenda[Instance | Bar | Alarm | Silence | Closing] = Agenda(attrgetter("due_seen"))
+        self._due: Agenda[Any] = Agenda(attrgetter("due_seen"))
+        self.seeding = Seeding(self._markets)
+        """The way to give indicators a past."""
         self._roster = Roster(self._markets, self._due, self._note)
         self._judge = Judge(self._due, self._note, self._grace, self._model)
         self._times = Times(self._due, self._judge, self._grace, self._close)

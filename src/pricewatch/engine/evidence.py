@@ -68,9 +68,9 @@ def signal(
         at=cause.at,
         seen=cause.seen,
         received=cause.received,
-        price=instance.index.now if instance.index.feature in PRICES[1:] and cause.sample else cause.price,
+        price=instance.price(cause.price, sample=cause.sample),
         since=before.since if direction is Direction.CLEARED else instance.state.since,
-        evidence=evidence(state, instance, cause) | _why(policy, instance.state.phase),
+        evidence=evidence(state, instance, cause) | _why(policy, instance.state.phase, direction),
         late=cause.late,
         suspect=cause.suspect,
         replay=cause.replay,
@@ -108,10 +108,10 @@ def notice(active: ActiveRule, direction: Direction, at: int, seen: int) -> Sign
     )
 
 
-def _why(policy: Policy, phase: Phase) -> dict[str, Any]:
+def _why(policy: Policy, phase: Phase, direction: Direction) -> dict[str, Any]:
     """What the policy, and not the condition, brought about."""
-    if phase is Phase.PAUSED:
-        return {"most_per_hour": policy.most_per_hour}
+    if direction is Direction.PAUSED:
+        return {"most_per_hour": policy.most_per_hour, "digest": policy.digest / SECOND}
     return {"nodata": policy.silence / SECOND} if phase is Phase.NODATA else {}
 
 

@@ -62,9 +62,9 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
     """Work the number out from what it was made of, the verdict from the number, and compare."""
     facts = signal.evidence
     if signal.direction not in {Direction.FIRED, Direction.CLEARED}:
-        return Explanation(
-            None, f"the rule itself is {signal.direction.value}: no number of a market made that", [], []
-        )
+        is_digest = signal.direction is Direction.DIGEST
+        said = "tells what it kept back while paused" if is_digest else f"is {signal.direction.value}"
+        return Explanation(None, f"the rule itself {said}: no number of a market made that", [], [])
     if facts.get("v") != EVIDENCE:
         text = f"evidence of version {facts.get('v')!r} cannot be read by this service, which reads version {EVIDENCE}"
         return Explanation(None, text, [], [])

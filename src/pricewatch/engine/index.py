@@ -8,8 +8,8 @@ from heapq import heapify, heappop, heappush
 
 from pricewatch.domain.rule import Phase, RuleState
 from pricewatch.engine.state import ActiveRule, Standing
-from pricewatch.rules.base import Feature, Triggers
-from pricewatch.rules.lifecycle import NEW, SILENCED, armed
+from pricewatch.rules.base import PRICES, Feature, Triggers
+from pricewatch.rules.lifecycle import NEW, armed
 
 INF = math.inf
 NAN = math.nan
@@ -103,8 +103,8 @@ class Instance(Sleeper):
 
     @property
     def is_silenced(self) -> bool:
-        """Whether no sample matters: the rule is held, paused here, or has expired."""
-        return self._standing.hold is not None or self.state.phase in SILENCED
+        """Whether no sample matters: the rule is held, or has expired."""
+        return self._standing.hold is not None or self.state.phase is Phase.EXPIRED
 
     @property
     def due_at(self) -> int:
@@ -115,6 +115,10 @@ class Instance(Sleeper):
     def due_seen(self) -> int:
         """The place in the order of its timer, 0 for none."""
         return self.state.due_seen
+
+    def price(self, last: float, *, sample: bool) -> float:
+        """What its signals call the price: the last trade's, or the quoted one it reads."""
+        return self.index.now if sample and self.index.feature in PRICES[1:] else last
 
     def triggers(self, x: float) -> Triggers:
         """Those of its condition, unless no sample matters; after a silence that fired the next trade wakes it."""

@@ -14,6 +14,7 @@ from pricewatch.engine.evidence import Cause, signal
 from pricewatch.engine.group import ask
 from pricewatch.engine.index import NAN, Instance, Sleeper
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.reckoning import Reckoning, digest, keep_back
 from pricewatch.engine.silence import Absence
 from pricewatch.engine.span import Span
 from pricewatch.engine.state import Transition
@@ -86,6 +87,9 @@ class Judge:
         self, market: MarketState, instance: Instance, after: RuleState, direction: Direction | None, cause: Cause
     ) -> None:
         before, instance.state = instance.state, after
+        if after.tally is not None and direction is Direction.FIRED:
+            after = keep_back(market, instance, after.tally, cause, self._grace, self._due)
+            direction = None
         active = instance.active
         listed = active.rule.watchlist is not None  # which markets were on its list is known by their rows
         if direction is None and not before.armed and after.phase is Phase.IDLE and not listed:
@@ -97,14 +101,19 @@ class Judge:
     def fire(
         self,
         market: MarketState,
-        instance: Instance,
+        instance: Instance | Reckoning,
         price: float,
         seen: int,
         *,
         late: bool = False,
         replay: bool = False,
     ) -> None:
-        """A pending rule's timer is due."""
+        """A pending rule's timer is due, or a digest."""
+        if isinstance(instance, Reckoning):
+            due = instance.due_at
+            cause = Cause(f"timer:{due}", due, seen, seen, price, sample=False, late=late, replay=replay)
+            self._note(digest(market, instance.instance, cause))
+            return
         due, index, when = instance.due_at, instance.index, instance.active.rule.when
         holds = index not in market.bands or when.holds(market.position(index.feature, price, due))
         after, direction = expire(instance.state, instance.active.rule.policy, holds=holds)

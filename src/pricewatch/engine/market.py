@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ from pricewatch.engine.gauges.retreat import DIGITS
 from pricewatch.engine.index import Instance, LevelIndex, Sleeper
 from pricewatch.engine.minutes import Minutes
 from pricewatch.engine.numbers import Numbers
-from pricewatch.engine.silence import Absence, Silence
+from pricewatch.engine.silence import Absence
 from pricewatch.engine.timers import NEVER, Agenda
 from pricewatch.models.bands.band import Band
 from pricewatch.models.bars import SCHEMAS
@@ -55,6 +55,25 @@ _QUOTED: Mapping[Feature, Callable[[Quote], float]] = {
     BID: attrgetter("bid"),
     ASK: attrgetter("ask"),
 }
+
+
+class Timed(Protocol):
+    """What comes due by event time, or at a place in the order if no trade comes; 0 when it is void."""
+
+    @property
+    def key(self) -> bytes:
+        """Its rank among what is due together."""
+        ...
+
+    @property
+    def due_at(self) -> int:
+        """Event time."""
+        ...
+
+    @property
+    def due_seen(self) -> int:
+        """The place in the order."""
+        ...
 
 
 class MarketState(Numbers):
@@ -93,10 +112,11 @@ class MarketState(Numbers):
         """The least `effective_seen` among fresh rules: the trade after it judges them."""
         self.unarmed_seen = NEVER
         """The same among those that have not seen a trade yet."""
-        self.timers: Agenda[Instance | Silence | Closing] = Agenda(DUE_AT)
+        self.timers: Agenda[Any] = Agenda(DUE_AT)
+        """What has a time by the market's own: rules, digests, silences, ends of bars."""
         self.held = False
         """Blind: timers come due by trades only."""
-        self.waiting: list[Instance | Closing] = []
+        self.waiting: list[Timed] = []
         """Whose timer came due in the order while the market was held."""
         self.due_at = NEVER
         """Event time of the next timer, or of the older bar's end with grace."""
@@ -136,10 +156,13 @@ class MarketState(Numbers):
         return taken
 
     def close(self, closing: Closing, seen: int) -> list[Sleeper]:
-        """Bars end at the place `seen`; the rules that concerns, in no order."""
+        """Bars end at the place `seen`; the rules that concerns, in no order.
+
+        A rule taken up since the market's last trade has seen none of this bar: it waits for the next one's end.
+        """
         touched: list[Sleeper] = []
         closing.close(touched, seen)
-        taken = [i for i in self.unclosed if i.every == closing.span and (i.is_armed or i.standing.after < seen)]
+        taken = [i for i in self.unclosed if i.every == closing.span and (i.is_armed or i.standing.after < self.seen)]
         for instance in taken:
             del self.unclosed[instance]
         return [*touched, *taken]
@@ -148,7 +171,7 @@ class MarketState(Numbers):
         """The same in history: nobody is judged, who is new is armed by it."""
         closing.close([], seen)
         for i in self.unclosed:
-            if i.every == closing.span and isinstance(i, Instance) and i.standing.after < seen:
+            if i.every == closing.span and isinstance(i, Instance) and i.standing.after < self.seen:
                 i.relive()
 
     def take_armed(self, index: LevelIndex, *, suspect: bool) -> list[Sleeper]:
@@ -228,7 +251,7 @@ class MarketState(Numbers):
             if self.seen > followed.after:
                 followed.gauge.late(trade.at, trade.price, trade.size)
 
-    def set_timer(self, instance: Instance | Silence | Closing, due: Agenda[Any]) -> None:
+    def set_timer(self, instance: Timed, due: Agenda[Any]) -> None:
         """Note when something is due, by the market's time and, in `due`, by the order."""
         self.timers.add(instance.due_at, instance.key, instance)
         due.add(instance.due_seen, instance.key, instance)

@@ -69,7 +69,7 @@ class Minutes:
         edges = self._edges_at(edge, at)
         if edges is None:
             return math.nan
-        lower, upper = edges
+        lower, _, upper = edges
         over, under = price / upper - 1.0, lower / price - 1.0
         return {"upper": over, "lower": under}.get(edge.side, max(over, under))
 
@@ -145,8 +145,8 @@ class Minutes:
             edge = self._edges[feature] = _Edge(HORIZONS.index(horizon), LEVELS.index(level), side)
         return edge
 
-    def _edges_at(self, edge: _Edge, at: int) -> tuple[float, float] | None:
-        """Lower and upper edge for the bar that `at` is in; None where no band is about it."""
+    def _edges_at(self, edge: _Edge, at: int) -> tuple[float, float, float] | None:
+        """Lower edge, centre and upper edge for the bar that `at` is in; None where no band is about it."""
         features = self.models.features
         if not features.step:
             return None
@@ -154,20 +154,20 @@ class Minutes:
         due = self.models.bands[edge.band].due(ahead)
         if due is None:
             return None
-        half = due[1 + edge.level]
-        return math.exp(due[0] - half), math.exp(due[0] + half)
+        down, up = (side[edge.level] for side in due.sides)
+        return math.exp(due.centre - down), math.exp(due.centre), math.exp(due.centre + up)
 
     def _band(self, place: int, level: int, last: Closed) -> BandNow:
         band = self.models.bands[place]
-        half = self.models.halves(place)[level]
+        down, up = (side[level] for side in self.models.sides(place))
         row = last.row
         return BandNow(
             level=LEVELS[level],
             horizon=HORIZONS[place] * row.step,
             issued=row.at + row.step,
-            lower=_text(row.close * math.exp(-half)),
+            lower=_text(row.close * math.exp(-down)),
             centre=decimal_text(row.close),
-            upper=_text(row.close * math.exp(half)),
+            upper=_text(row.close * math.exp(up)),
             coverage=band.coverage(level),
             counted=band.counted,
             model=NAME,
@@ -198,8 +198,8 @@ def _band_facts(minutes: Minutes, feature: Feature, at: int) -> dict[str, Any]:
     band = minutes.models.bands[edge.band]
     found: Mapping[str, Any] | None = None
     if edges is not None:
-        lower, upper = edges
-        found = {"lower": lower, "centre": math.sqrt(lower * upper), "upper": upper}
+        lower, centre, upper = edges
+        found = {"lower": lower, "centre": centre, "upper": upper}
     return {"band": found, "coverage": band.coverage(edge.level), "counted": band.counted}
 
 

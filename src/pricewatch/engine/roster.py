@@ -12,6 +12,7 @@ from pricewatch.engine.binding import Binder, forget_parts
 from pricewatch.engine.evidence import notice
 from pricewatch.engine.index import Instance
 from pricewatch.engine.market import MarketState
+from pricewatch.engine.reckoning import early
 from pricewatch.engine.span import Span
 from pricewatch.engine.state import ActiveRule, Alarm, Standing, Transition
 from pricewatch.engine.timers import Agenda
@@ -52,7 +53,8 @@ class Roster:
         """As `Engine.arm` says."""
         old, instances = self._forget(rule.id)
         standing = Standing(rule, rule.effective_seen)
-        if old is not None and (old.active.version == rule.version or old.active.rule.judges_as(rule.rule)):
+        same = old is not None and (old.active.version == rule.version or old.active.rule.judges_as(rule.rule))
+        if old is not None and same:
             parts = {instance.market: instance.index.parts for instance in instances}
             states = self._carried(old, standing, instances)
         elif old is not None:
@@ -61,13 +63,15 @@ class Roster:
         symbols = rule.rule.symbols
         for symbol in symbols or (None,):
             self._watchers.setdefault(symbol, {})[rule.id] = rule
-        self._rules[rule.id] = (
-            standing,
-            tuple(
-                self._binder.bind(standing, home, states.get(home.market.id, NEW), parts.get(home.market.id, b""))
-                for home in self._binder.homes(rule.rule)
-            ),
+        bound = tuple(
+            self._binder.bind(standing, home, states.get(home.market.id, NEW), parts.get(home.market.id, b""))
+            for home in self._binder.homes(rule.rule)
         )
+        self._rules[rule.id] = (standing, bound)
+        going_on = {instance.market for instance in bound} if same else ()
+        for instance in instances:
+            if instance.market not in going_on:
+                self._tell_early(instance, rule.effective_seen)
         self._binder.unbind(instances)  # after the new ones came: what both versions read goes on being followed
 
     def home(self, number: int) -> MarketState:
@@ -181,7 +185,7 @@ class Roster:
         self._drop_alarms(standing, Phase.IDLE)
         standing.after = seen
         for instance in instances:
-            if held is not None or instance.state.phase is Phase.PAUSED:
+            if held is not None or instance.state.tally is not None:
                 self._set(instance, rest(instance.state), seen)
                 for sleeper in self._binder.sleepers(instance):
                     self._binder.home(sleeper.market).add_fresh(sleeper)
@@ -195,6 +199,7 @@ class Roster:
 
     def _set(self, instance: Instance, state: RuleState, seen: int) -> None:
         """A state that only forgets what no row says needs none either."""
+        self._tell_early(instance, seen)
         before, instance.state = instance.state, state
         forgot = forget_parts(instance)
         if before not in (state, ARMED) or forgot:
@@ -208,6 +213,11 @@ class Roster:
         active = standing.active
         row = StateRow(active.id, active.version, WHOLE, state, place)
         self._note(Transition(row, notice(active, direction, alarm.due_at, place)))
+
+    def _tell_early(self, instance: Instance, seen: int) -> None:
+        """What it kept back while it was paused for firing too often, if anything."""
+        if (told := early(self._binder.home(instance.market), instance, seen)) is not None:
+            self._note(told)
 
     # Alarms
 

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
+
+import msgspec
 
 from pricewatch.domain.rule import RuleCommand
 from pricewatch.engine.evaluate import Engine
+from pricewatch.engine.seeding import Want
+from pricewatch.engine.state import ActiveRule
 from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.recovery import active_rule
+from pricewatch.evaluation.seeding import Seeder
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.rules import RuleBook, StoredRule
+
+_TURN = 50
+"""Documents between two turns of the loop."""
+
+Read = tuple[StoredRule, ActiveRule | None]
+"""A rule version with what its document means; None where it is deleted, or cannot be read any more."""
 
 
 class Intake:
     """Lives as long as the engine it feeds. `place` gives the next place in the order."""
 
     def __init__(
-        self, engine: Engine, committer: Committer, watched: Watched, rules: RuleBook, place: Callable[[], int]
+        self,
+        engine: Engine,
+        committer: Committer,
+        watched: Watched,
+        rules: RuleBook,
+        place: Callable[[], int],
+        seeder: Seeder,
     ) -> None:
         self.unreadable = 0
         """Stored rules that cannot be read."""
@@ -25,6 +43,7 @@ class Intake:
         self._watched = watched
         self._rules = rules
         self._place = place
+        self._seeder = seeder
 
     def placed(self, stored: StoredRule) -> int:
         """The place from which on a rule version counts, noted for the next commit."""
@@ -41,31 +60,53 @@ class Intake:
         known, obeyed = self._committer.taken_up, self._committer.obeyed
         pending = await self._rules.pending()
         commands = await self._rules.pending_commands()
+        fresh = await self._read([rule for rule in pending if (rule.id, rule.version) not in known])
         if not ready():
             return None
-        self.take_up(rule for rule in pending if (rule.id, rule.version) not in known)
+        slow = [(stored, active) for stored, active in fresh if active is not None and self._wants(active)]
+        self.take_up(one for one in fresh if one not in slow)  # who needs no past does not wait for others'
+        seeds = await self._seeder.gathered(want for _, active in slow for want in self._wants(active))
+        if not ready():
+            return None
+        self.take_up(slow)
+        self._seeder.give(seeds)
         return self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
 
     async def look_at_lists(self) -> None:
         """Rules over watchlists watch what is on them now. Raises `Unavailable`."""
-        for active in await self._watched.changed():
+        changed = await self._watched.changed()
+        seeds = await self._seeder.gathered(want for active in changed for want in self._wants(active))
+        for active in changed:
             self._engine.arm(active)
+        self._seeder.give(seeds)
 
-    def take_up(self, pending: Iterable[StoredRule]) -> None:
+    def _wants(self, active: ActiveRule) -> list[Want]:
+        return self._engine.seeding.wants(active.rule)
+
+    async def _read(self, pending: Iterable[StoredRule]) -> list[Read]:
+        """Their documents, some at a time."""
+        found: list[Read] = []
+        for number, stored in enumerate(pending, 1):
+            found.append((stored, None if stored.deleted else active_rule(stored, 0)))
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        return found
+
+    def take_up(self, pending: Iterable[Read]) -> None:
         """These versions count from now on; an unreadable one disarms its rule and is counted."""
-        for stored in pending:
+        for stored, active in pending:
             seen = self.placed(stored)
             self._watched.forget(stored.id)
             if stored.deleted:
                 self._engine.disarm(stored.id)
                 continue
-            active = active_rule(stored, seen)
             if active is None:
                 self.unreadable += 1
                 self._engine.disarm(stored.id)
             else:
-                self._engine.arm(active)
-                self._watched.follow(active)
+                placed = msgspec.structs.replace(active, effective_seen=seen)
+                self._engine.arm(placed)
+                self._watched.follow(placed)
 
     def _obey(self, commands: Iterable[RuleCommand]) -> int | None:
         """Each at a place of its own, so that a restart finds it there."""

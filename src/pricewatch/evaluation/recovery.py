@@ -10,10 +10,11 @@ import structlog
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.model import Activation, Forecast, Snapshot
-from pricewatch.domain.rule import Order, Phase, RuleCommand, StateRow
+from pricewatch.domain.rule import Order, Phase, RuleCommand, RuleState, StateRow
 from pricewatch.engine.evaluate import Engine
 from pricewatch.engine.state import ActiveRule
 from pricewatch.evaluation import rebuilding
+from pricewatch.evaluation.seeding import begin_again
 from pricewatch.evaluation.watchlists import Watched
 from pricewatch.ports.journal import Journal
 from pricewatch.ports.models import ModelStore
@@ -97,7 +98,9 @@ async def restore(
             armed += 1
     unlearned = _unlearned(snapshots, (await history.last(cursor)).values())
     after = min([cursor - engine.longest_window(), *unlearned])
-    count = await _relive(engine, after, cursor, markets, history, ticks)
+    first = sorted((await history.last(after)).values(), key=_place)
+    await begin_again(engine, history, {one.trade.market: one.trade.at for one in first})
+    count = await _relive(engine, first, after, cursor, markets, ticks)
     return Restored(rules=armed, unreadable=unreadable, history=count, later=later)
 
 
@@ -127,7 +130,15 @@ def _by_rule(rows: Iterable[StateRow]) -> dict[tuple[uuid.UUID, int], dict[int, 
 
 def _blind(rows: Iterable[StateRow], cursor: int) -> set[int]:
     """Markets that were blind when we stopped: a timer of theirs that was due had not fired."""
-    return {row.market for row in rows if row.state.phase is Phase.PENDING and 0 < row.state.due_seen <= cursor}
+    return {row.market for row in rows if any(0 < due <= cursor for due in _timers(row.state))}
+
+
+def _timers(state: RuleState) -> Iterator[int]:
+    """Places at which something of it is due: what it waits for, and the digest of a pause."""
+    if state.phase is Phase.PENDING:
+        yield state.due_seen
+    if state.tally is not None:
+        yield state.tally.due_seen
 
 
 def _unlearned(snapshots: Iterable[Snapshot], newest: Iterable[Sequenced]) -> Iterator[int]:
@@ -137,11 +148,11 @@ def _unlearned(snapshots: Iterable[Snapshot], newest: Iterable[Sequenced]) -> It
 
 
 async def _relive(
-    engine: Engine, after: int, cursor: int, markets: Collection[int], history: History, ticks: TickLog
+    engine: Engine, first: Sequence[Sequenced], after: int, cursor: int, markets: Collection[int], ticks: TickLog
 ) -> int:
     """Read the trades of the engine's windows again, without evaluating them: from each market's last one before."""
     count = 0
-    for seen, trade in sorted((await history.last(after)).values(), key=_place):
+    for seen, trade in first:
         if trade.market in markets:
             engine.trade(trade, seen, evaluate=False)
             count += 1

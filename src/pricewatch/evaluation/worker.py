@@ -18,6 +18,7 @@ from pricewatch.evaluation.committer import Committer
 from pricewatch.evaluation.intake import Intake
 from pricewatch.evaluation.recovery import restore
 from pricewatch.evaluation.saving import save_models
+from pricewatch.evaluation.seeding import Seeder
 from pricewatch.evaluation.settings import EvaluationSettings
 from pricewatch.evaluation.sight import Sight
 from pricewatch.evaluation.spooling import Spooling
@@ -113,7 +114,8 @@ class Evaluation:
             limit=self._settings.commit_changes,
         )
         watched = Watched(self._watchlists)
-        self._made = Intake(self._engine, self._committer, watched, self._rules, self._next_seen)
+        seeder = Seeder(self._engine, self._history, self._writer.drain)
+        self._made = Intake(self._engine, self._committer, watched, self._rules, self._next_seen, seeder)
         self._progress.begin(claim.cursor)
         catching = self._catching = CatchUp(
             self._settings,
@@ -276,7 +278,8 @@ class Evaluation:
                 group.create_task(self._commit_loop(), name="evaluation.commit")
                 group.create_task(self._timer_loop(), name="evaluation.timers")
                 group.create_task(self._rules_loop(), name="evaluation.rules")
-                saving = save_models(self._engine, self._owned, self._markets.keys, self._settings.snapshot_interval)
+                pause = self._settings.snapshot_interval
+                saving = save_models(self._engine, self._owned, self._models, self._markets.keys, pause)
                 group.create_task(saving, name="evaluation.models")
         finally:
             self._spooling.now()

@@ -28,10 +28,12 @@ from pricewatch.gateway.feed.hub import Hub
 from pricewatch.gateway.feed.socket import Sockets
 from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
+from pricewatch.gateway.lookup import Lookup
 from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.rules import Parse
 from pricewatch.gateway.routes import Routes
 from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.gateway.unreadable import LOGGER
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import PriceTape
@@ -80,12 +82,14 @@ class Gateway:
         self._health = Health(self.parts, keepers.accounts, clock, ready_timeout=settings.ready_timeout)
         self._hub = Hub(settings, clock=clock, prices=self._board, troubles=self._health.troubles)
         self._candles = Candles(self._board, keepers.history, clock)
-        self._features = Features(self._board, keepers.history, keepers.models, clock)
+        lookup = Lookup(self._board, keepers.history, keepers.models, clock)
+        self._features = Features(self._board, lookup)
         self._routes = Routes(
             settings,
             keepers,
             clock=clock,
             board=self._board,
+            lookup=lookup,
             health=self._health,
             parse_rule=parse_rule,
             nudge=self._hub.nudge,
@@ -157,7 +161,8 @@ class Gateway:
 
     async def run(self) -> None:
         """Serve until cancelled; then tell every client to come back, and close. `ConfigError` for a taken port."""
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=self._settings.close_timeout)
+        patience = self._settings.close_timeout
+        runner = web.AppRunner(self._application(), access_log=None, logger=LOGGER, shutdown_timeout=patience)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._routes.close)
             stack.push_async_callback(runner.cleanup)

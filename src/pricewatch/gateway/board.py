@@ -137,6 +137,11 @@ class Board:
         trade = self._trades.get(market)
         return None if trade is None else trade.price
 
+    def spread(self, market: int) -> float | None:
+        """Between the best quotes, in per cent of their middle."""
+        quote = self._quotes.get(market)
+        return None if quote is None else 200.0 * (quote.ask - quote.bid) / (quote.ask + quote.bid)
+
     # -- prices out ---------------------------------------------------------------------------------------------------
 
     def take_dirty(self) -> set[int]:

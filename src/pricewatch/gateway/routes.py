@@ -24,6 +24,7 @@ from pricewatch.gateway.health import Health
 from pricewatch.gateway.keepers import Keepers
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.logins import Logins
+from pricewatch.gateway.lookup import Lookup
 from pricewatch.gateway.openapi import describe, path_of
 from pricewatch.gateway.quotas import Quotas
 from pricewatch.gateway.rest.alarms import Alarms
@@ -35,6 +36,7 @@ from pricewatch.gateway.rest.deliveries import Deliveries
 from pricewatch.gateway.rest.desk import Desk
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, OpenHandler, Public
 from pricewatch.gateway.rest.explain import Explanations
+from pricewatch.gateway.rest.features import FeatureLookups
 from pricewatch.gateway.rest.forecast import Forecasts
 from pricewatch.gateway.rest.gaps import Gaps
 from pricewatch.gateway.rest.keys import Keys
@@ -71,6 +73,7 @@ class Routes:
         *,
         clock: Clock,
         board: Board,
+        lookup: Lookup,
         health: Health,
         parse_rule: Parse,
         nudge: Callable[[uuid.UUID], None],
@@ -104,9 +107,19 @@ class Routes:
             browsers,
             Keys(keepers.accounts, logins, ring, quotas, clock),
             Users(keepers.accounts, logins, records.dossiers, keepers.rules, keepers.changes),
+            FeatureLookups(board, lookup),
             Markets(board, keepers.history, keepers.models, clock),
             Previews(keepers.previews, keepers.rules, clock, patience=settings.preview_patience),
-            Rules(keepers.rules, keepers.changes, board, parse_rule, quotas, (records.watchlists, keepers.webhooks)),
+            Rules(
+                keepers.rules,
+                keepers.changes,
+                board,
+                parse=parse_rule,
+                quotas=quotas,
+                lists=records.watchlists,
+                webhooks=keepers.webhooks,
+                clock=clock,
+            ),
             Alarms(keepers.rules, keepers.models, records.watchlists, board, clock),
             Commands(keepers.rules, keepers.changes, clock),
             Trials(keepers.rules, keepers.outbox, records, board, clock),
@@ -120,12 +133,12 @@ class Routes:
                 reach=reach or Reach(),
                 overlap=settings.webhook_overlap,
             ),
-            Forecasts(keepers.registry, board, clock),
+            Forecasts(keepers.registry, records.watchlists, board, clock),
             Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
-            Desk(records.watchlists, records.audit, quotas, keepers.changes),
+            Desk(records.watchlists, records.audit, quotas, book=keepers.rules, changes=keepers.changes, board=board),
             Deliveries(keepers.outbox, records.audit, clock),
             Gaps(keepers.gaps, board),
             Choices(keepers.choices, keepers.market_changes, clock),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from pricewatch.models.bands.conformal import HorizonBand
+from pricewatch.models.bands.conformal import HorizonBand, Sides
 from pricewatch.models.bands.reach import Reach
 from pricewatch.models.bank.price import PriceBank
 from pricewatch.models.bank.rate import AlarmRate
@@ -28,7 +28,7 @@ DEAD = 200
 """Bars with a move that answer with one and the same rarity: such a bank is dead, and begins anew."""
 BANK, BANDS = "bank", "bands"
 """The names under which the state is saved, in two parts."""
-SCHEMAS = {BANK: 2, BANDS: 2}
+SCHEMAS = {BANK: 2, BANDS: 3}
 NAME = f"bank+bands@{SCHEMAS[BANK]}.{SCHEMAS[BANDS]}"
 """What a signal says took part."""
 LARGEST = 1 << 20
@@ -104,10 +104,10 @@ class BarModels:
             return []
         return found
 
-    def halves(self, place: int) -> tuple[float, float, float]:
-        """Half-widths (of logarithms, by level) of the bands that `bands[place]` issues at the last close."""
+    def sides(self, place: int) -> Sides:
+        """How far (in logarithms, by level) bands that `bands[place]` issues at the last close reach."""
         band = self.bands[place]
-        return band.halves(self.reach.ahead(band.horizon, self.features))
+        return band.sides(self.reach.ahead(band.horizon, self.features))
 
     def dump(self) -> dict[str, bytes]:
         """The whole state in its two parts."""

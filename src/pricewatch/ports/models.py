@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.model import Activation, BarScore, Drift, Forecast, ForecastRow, Snapshot
 from pricewatch.domain.packed import Packed
 from pricewatch.domain.time import MINUTE
@@ -83,6 +84,14 @@ class ModelStore(Protocol):
 
     async def save_bar_scores(self, scores: Sequence[BarScore]) -> None:
         """Upsert, the higher score wins."""
+        ...
+
+    async def save_features(self, features: Mapping[int, Features]) -> None:
+        """What is known at each market's newest closed minute replaces what was known at an older one."""
+        ...
+
+    async def features(self, market: int) -> Features | None:
+        """What was saved last; None where there is nothing that this version can read."""
         ...
 
 

@@ -12,6 +12,7 @@ import msgspec
 from pricewatch.domain.market import Candle, Market, Quote
 from pricewatch.domain.model import Activation, BarScore, Forecast
 from pricewatch.domain.signal import SIGNALS, Signal
+from pricewatch.domain.time import MINUTE
 from pricewatch.ports.ticks import Sequenced
 
 NOBODY = uuid.UUID(int=0)
@@ -214,8 +215,8 @@ class Past(Protocol):
         """All stored quotes, ascending by the venue's time."""
         ...
 
-    async def candles(self, market: int, start: int, end: int) -> list[Candle]:
-        """One-minute candles: of own trades, where there are none the venue's; ascending."""
+    async def candles(self, market: int, start: int, end: int, *, span: int = MINUTE) -> list[Candle]:
+        """Candles of a minute, or an hour: of own trades, where there are none the venue's; ascending."""
         ...
 
     async def scores(self, market: int, start: int, end: int) -> list[BarScore]:

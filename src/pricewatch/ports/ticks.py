@@ -141,9 +141,10 @@ class History(Protocol):
         ...
 
     async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
-        """Candles of `span` (one minute or one hour, µs) with `start <= at < end`, oldest first.
+        """Candles of `span` (a second, a minute or an hour, µs) with `start <= at < end`, oldest first.
 
-        Own trades first; minutes without own trades are filled from imported venue candles.
+        Own trades first; minutes without own trades are filled from imported venue candles. Seconds are counted anew
+        from the stored trades of the whole span: ask for hours of them at most.
         """
         ...
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from pricewatch.domain.rule import Phase, RuleState
+from pricewatch.domain.rule import Phase, RuleState, Tally
 from pricewatch.domain.signal import Direction
 from pricewatch.domain.time import HOUR
 from pricewatch.rules.policy import Policy
@@ -34,8 +34,6 @@ class Moment(msgspec.Struct, frozen=True, gc=False):
 Step = tuple[RuleState, Direction | None]
 
 _LASTING = (Phase.FIRING, Phase.NODATA, Phase.EXPIRED)
-SILENCED = (Phase.PAUSED, Phase.EXPIRED)
-"""Phases in which no sample matters."""
 
 
 def step(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Step:
@@ -66,15 +64,13 @@ def expire(state: RuleState, policy: Policy, *, holds: bool) -> Step:
 
 def fall_silent(state: RuleState, policy: Policy, now: Moment) -> Step:
     """Nothing was traded for `policy.silence`: by its policy the rule fires, or has ended."""
-    if not state.armed or state.phase in SILENCED:
+    if not state.armed or state.phase is Phase.EXPIRED:
         return state, None
     if policy.silence_fires:
         if state.phase in (Phase.FIRING, Phase.NODATA):
             return state, None
         fired, direction = _fire(msgspec.structs.replace(state, since=now.at - policy.silence), policy, now.at)
-        if direction is Direction.FIRED:
-            fired = msgspec.structs.replace(fired, phase=Phase.NODATA)
-        return fired, direction
+        return msgspec.structs.replace(fired, phase=Phase.NODATA), direction
     if state.phase is Phase.FIRING:
         return _idle(state, policy), Direction.CLEARED if policy.clear_signal and not state.silent else None
     return (_idle(state, policy), None) if state.phase is Phase.PENDING else (state, None)
@@ -84,16 +80,16 @@ def _heard(state: RuleState, policy: Policy, verdict: Verdict) -> Step:
     """After a silence that fired: it goes on firing if its condition holds, else that was its end."""
     if verdict.holds:
         return msgspec.structs.replace(state, phase=Phase.FIRING), None
-    return _idle(state, policy), Direction.CLEARED if policy.clear_signal else None
+    return _idle(state, policy), Direction.CLEARED if policy.clear_signal and not state.silent else None
 
 
 def rest(state: RuleState) -> RuleState:
     """What is left of a state when its rule is paused, snoozed or resumed.
 
     A firing rule goes on firing, so that its end can still be told. Everything else begins anew with the next sample,
-    which only arms it; when it last fired, and how often, stays known.
+    which only arms it; when it last fired, and how often, stays known. A pause for firing too often is over.
     """
-    if state.phase in _LASTING:
+    if state.phase in _LASTING and state.tally is None:
         return state
     return RuleState(emitted_at=state.emitted_at, fired=state.fired)
 
@@ -114,10 +110,11 @@ def _arm(state: RuleState, policy: Policy, verdict: Verdict, now: Moment) -> Ste
 
 def _begin(state: RuleState, policy: Policy, now: Moment) -> Step:
     due = now.at + policy.hold
-    if state.emitted_at:
-        due = max(due, state.emitted_at + policy.cooldown)
+    last = state.emitted_at if state.tally is None else max(state.emitted_at, state.tally.last_at)
+    if last:
+        due = max(due, last + policy.cooldown)
         if policy.once_per:
-            due = max(due, (state.emitted_at // policy.once_per + 1) * policy.once_per)
+            due = max(due, (last // policy.once_per + 1) * policy.once_per)
     begun = msgspec.structs.replace(state, since=now.at)
     if due <= now.at:
         return _fire(begun, policy, now.at)
@@ -125,16 +122,25 @@ def _begin(state: RuleState, policy: Policy, now: Moment) -> Step:
     return msgspec.structs.replace(begun, phase=Phase.PENDING, due_at=due, due_seen=due_seen), None
 
 
+def paused(state: RuleState) -> RuleState:
+    """For firing too often, at `since`: from there on it counts, and its ends are silent."""
+    return msgspec.structs.replace(
+        state, phase=Phase.FIRING, armed=True, silent=True, due_at=0, due_seen=0, tally=Tally(state.since)
+    )
+
+
 def _fire(state: RuleState, policy: Policy, at: int) -> Step:
-    """It fires, unless it has done so too often within the hour: then it is paused, and that is said once."""
+    """It fires, unless it has done so too often within the hour: then it is paused, and that is said once.
+
+    So paused it lives on in silence: what it would fire is for its tally alone, and counts as no fire.
+    """
+    if state.tally is not None:
+        kept = msgspec.structs.replace(state, phase=Phase.FIRING, armed=True, silent=True, due_at=0, due_seen=0)
+        return kept, Direction.FIRED
     hour = at // HOUR
     fires = 1 + (state.hour_fires if state.hour == hour else 0)
     if fires > policy.most_per_hour:
-        paused = RuleState(
-            phase=Phase.PAUSED, armed=True, since=at, emitted_at=state.emitted_at, fired=state.fired, hour=hour,
-            hour_fires=fires,
-        )  # fmt: skip
-        return paused, Direction.PAUSED
+        return paused(msgspec.structs.replace(state, since=at, hour=hour, hour_fires=fires)), Direction.PAUSED
     firing = RuleState(
         phase=Phase.FIRING, armed=True, since=state.since, emitted_at=at, fired=state.fired + 1, hour=hour,
         hour_fires=fires,
@@ -149,5 +155,5 @@ def _idle(state: RuleState, policy: Policy) -> RuleState:
     phase = Phase.EXPIRED if policy.fires and state.fired >= policy.fires else Phase.IDLE
     return RuleState(
         phase=phase, armed=True, emitted_at=state.emitted_at, fired=state.fired, hour=state.hour,
-        hour_fires=state.hour_fires,
+        hour_fires=state.hour_fires, tally=state.tally,
     )  # fmt: skip

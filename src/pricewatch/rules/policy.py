@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from pricewatch.domain.errors import Invalid
-from pricewatch.domain.time import DAY, MINUTE, SECOND, parse_instant, parse_span
+from pricewatch.domain.time import DAY, HOUR, MINUTE, SECOND, parse_instant, parse_span
 from pricewatch.rules.bars import Bar, bar
 from pricewatch.rules.numbers import Number, percent, positive, shown
 from pricewatch.rules.quiet import Quiet, QuietDocument
@@ -82,6 +82,12 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             description="Pause the rule on a market, and say so, when it would fire more often there within an hour.",
         ),
     ] = MOST_PER_HOUR
+    digest: Annotated[
+        str,
+        msgspec.Meta(
+            description="How often a rule so paused tells what it would have fired meanwhile, from '1s' to '24h'."
+        ),
+    ] = "1h"
     expires: Annotated[
         str | None, msgspec.Meta(description="When the rule ends for good, e.g. '2026-12-31T18:00:00Z'.")
     ] = None
@@ -119,6 +125,8 @@ class Policy(msgspec.Struct, frozen=True, gc=False):
     suspect: bool = False
     most_per_hour: int = MOST_PER_HOUR
     """Fires on one market within one hour of event time; with the next one it is paused there."""
+    digest: int = HOUR
+    """How long after the pause, or after the last digest, what it would have fired is told."""
     expires: int = 0
     """When it ends for good (our clock), 0 for never."""
     warn: int = 0
@@ -196,6 +204,13 @@ def _silence(document: NodataDocument | None) -> int:
     return 0 if document.then == "keep" else after
 
 
+def _digest(text: str) -> int:
+    every = parse_span(text, field="$.policy.digest")
+    if not SECOND <= every <= DAY:
+        raise Invalid("$.policy.digest", f"{shown(text)} must be from '1s' to '24h'; try '1h'")
+    return every
+
+
 def _fires(written: int | str) -> int:
     if isinstance(written, int):
         return written
@@ -233,6 +248,7 @@ def build(document: PolicyDocument, *, emits_clear: bool, own_bar: int = MINUTE)
         mail_on_clear=document.mail_on_clear,
         suspect=document.suspect,
         most_per_hour=document.most_per_hour,
+        digest=_digest(document.digest),
         expires=0 if document.expires is None else parse_instant(document.expires, field="$.policy.expires"),
         warn=span(document.warn, "$.policy.warn") if document.expires else 0,
         quiet=None if document.quiet is None else document.quiet.build(),

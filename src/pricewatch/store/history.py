@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Candle
-from pricewatch.domain.time import HOUR, MINUTE
+from pricewatch.domain.time import HOUR, MINUTE, SECOND
 from pricewatch.ports.ticks import Mark, Sequenced
 from pricewatch.store.pool import Database, Row
 from pricewatch.store.sql import load
@@ -63,14 +63,20 @@ class PostgresHistory:
         return [sequenced(row, self._steps) for row in rows]
 
     async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
-        """Candles of one minute or one hour with `start <= at < end`, oldest first; raises `Invalid` for other spans.
+        """Candles of a second, a minute or an hour with `start <= at < end`, oldest first; `Invalid` for other spans.
 
-        Own trades first; minutes without own trades are filled from imported venue candles.
+        Own trades first; minutes without own trades are filled from imported venue candles. Seconds are counted anew
+        from the stored trades of the whole span: ask for hours of them at most.
         """
+        if span == SECOND:
+            first = -(-start // SECOND) * SECOND
+            beyond = -(-end // SECOND) * SECOND
+            rows = await self._ticks.fetch(SQL["candles_1s"], market, first, beyond, limit, self._steps.get(market, 1))
+            return [_candle(market, row) for row in rows]
         if span == MINUTE:
             return await self._minutes(market, start, end, limit)
         if span != HOUR:
-            raise Invalid("span", f"{span} is not stored; ask for {MINUTE} (a minute) or {HOUR} (an hour)")
+            raise Invalid("span", f"{span} is not had; ask for {SECOND} (a second), {MINUTE} or {HOUR}")
         first = -(-start // HOUR) * HOUR
         border = await self._ticks.fetchval(SQL["whole_hours_upto"], market, first, end)
         settled = first if border is None else max(first, border - border % HOUR)

@@ -16,7 +16,7 @@ from pricewatch.domain.rule import Phase, RuleState, StateRow
 from pricewatch.domain.signal import Direction, FeedEntry, Signal
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.journal import Change, Claim, Grant, Held
-from pricewatch.store import sql
+from pricewatch.store import memories, sql
 from pricewatch.store.pool import Database, Row
 
 _SQL = sql.load("journal")
@@ -193,7 +193,7 @@ def _state_columns(states: Iterable[StateRow]) -> list[Sequence[Any]]:
                 state.fired,
                 state.hour,
                 state.hour_fires,
-                row.parts,
+                memories.pack(row),
                 row.seen,
             )
             for row in states
@@ -231,8 +231,10 @@ def _channel_columns(signals: Iterable[Signal]) -> list[Sequence[Any]]:
 
 
 def _state(row: Row) -> StateRow:
-    rule, market, version, phase, *rest, parts, seen = row
-    return StateRow(rule, version, market, RuleState(Phase(phase), *rest), seen, parts)
+    rule, market, version, phase, *rest, column, seen = row
+    parts, tally = memories.unpack(column)
+    state = msgspec.structs.replace(RuleState(Phase(phase), *rest), tally=tally)
+    return StateRow(rule, version, market, state, seen, parts)
 
 
 def _entry(signal: Signal, epoch: int, seq: int, committed: int) -> FeedEntry:

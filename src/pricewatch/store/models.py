@@ -5,6 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
+from pricewatch.domain.features import Features
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
 from pricewatch.store.pool import Connection, Database
@@ -108,6 +111,23 @@ class PostgresModelStore:
             [one.seen for one in scores],
             [one.alarms for one in scores],
         )
+
+    async def save_features(self, features: Mapping[int, Features]) -> None:
+        """What is known at each market's newest closed minute replaces what was known at an older one."""
+        await self._database.execute(
+            SQL["save_features"],
+            list(features),
+            [one.at for one in features.values()],
+            [msgspec.msgpack.encode(one) for one in features.values()],
+        )
+
+    async def features(self, market: int) -> Features | None:
+        """What was saved last; None where there is nothing that this version can read."""
+        found = await self._database.fetchval(SQL["features"], market)
+        try:
+            return None if found is None else msgspec.msgpack.decode(found, type=Features)
+        except msgspec.DecodeError:
+            return None  # another version's: the next closed minute replaces it
 
     async def forecasts(self, versions: Iterable[uuid.UUID]) -> dict[uuid.UUID, Forecast]:
         """Stored versions with their rows."""

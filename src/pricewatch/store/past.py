@@ -77,16 +77,16 @@ class PostgresPast:
         async for rows in self._pages("quotes", market, start, end, batch, "seen"):
             yield [_quote(row) for row in rows]
 
-    async def candles(self, market: int, start: int, end: int) -> list[Candle]:
-        """One-minute candles: of own trades, where there are none the venue's; ascending."""
+    async def candles(self, market: int, start: int, end: int, *, span: int = MINUTE) -> list[Candle]:
+        """Candles of a minute, or an hour: of own trades, where there are none the venue's; ascending."""
         found: list[Candle] = []
         room = 10_000
         while True:
-            more = await self._history.candles(market, start, end, span=MINUTE, limit=room)
+            more = await self._history.candles(market, start, end, span=span, limit=room)
             found += more
             if len(more) < room:
                 return found
-            start = more[-1].at + MINUTE
+            start = more[-1].at + span
 
     async def scores(self, market: int, start: int, end: int) -> list[BarScore]:
         """The scores of one-minute bars, ascending."""

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import msgspec
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.model import Activation, BarScore, Forecast, ForecastRow, Snapshot
 from pricewatch.ports.models import FORGOTTEN_AT_ONCE, OVERLAP, AlarmCount
 
@@ -19,6 +20,7 @@ class MemoryModelStore:
         self.bar_scores: dict[tuple[int, int], BarScore] = {}
         self._snapshots: dict[tuple[int, str], Snapshot] = {}
         self._forecasts: dict[uuid.UUID, Forecast] = {}
+        self._features: dict[int, Features] = {}
         self._activations: dict[tuple[int, int], Activation] = {}
 
     async def save_snapshots(self, snapshots: Sequence[Snapshot]) -> None:
@@ -104,3 +106,14 @@ class MemoryModelStore:
             known = self.bar_scores.get((one.market, one.at))
             if known is None or one.score > known.score:
                 self.bar_scores[one.market, one.at] = one
+
+    async def save_features(self, features: Mapping[int, Features]) -> None:
+        """What is known at each market's newest closed minute replaces what was known at an older one."""
+        for market, one in features.items():
+            known = self._features.get(market)
+            if known is None or one.at >= known.at:
+                self._features[market] = one
+
+    async def features(self, market: int) -> Features | None:
+        """What was saved last."""
+        return self._features.get(market)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from pricewatch.domain.errors import Invalid, Unavailable
 from pricewatch.domain.market import Candle, Flag, Market, Quote, Trade
-from pricewatch.domain.time import HOUR, MINUTE
+from pricewatch.domain.time import HOUR, MINUTE, SECOND
 from pricewatch.ports.ticks import Closed, Gap, GapRow, GapTotals, Listing, Mark, Sequenced
 
 _NEWEST = 5_000
@@ -137,11 +137,13 @@ class MemoryTicks:
         return [one for one in self._of(market) if start <= one.trade.at < end][:limit]
 
     async def candles(self, market: int, start: int, end: int, *, span: int, limit: int = 10_000) -> list[Candle]:
-        """Candles of `span` (one minute or one hour, µs) with `start <= at < end`, oldest first."""
+        """Candles of `span` (a second, a minute or an hour, µs) with `start <= at < end`, oldest first."""
         self._reach()
-        if span not in {MINUTE, HOUR}:
-            raise Invalid("span", f"{span} is neither a minute nor an hour")
+        if span not in {SECOND, MINUTE, HOUR}:
+            raise Invalid("span", f"{span} is neither a second nor a minute nor an hour")
         trades = [one.trade for one in self._of(market) if not one.trade.flags & Flag.SUSPECT]
+        if span == SECOND:
+            return [one for one in _gather(market, SECOND, map(_point, trades)) if start <= one.at < end][:limit]
         minutes = {one.at: one for one in self._imported.values() if one.market == market}
         minutes |= {one.at: one for one in _gather(market, MINUTE, map(_point, trades))}
         ordered = [minutes[at] for at in sorted(minutes)]

@@ -8,9 +8,11 @@ from typing import Literal
 
 import msgspec
 
+from pricewatch.domain.features import Features
 from pricewatch.domain.market import Candle, decimal_text
 from pricewatch.domain.model import Forecast
 from pricewatch.domain.time import HOUR, MINUTE, rfc3339
+from pricewatch.wire.minute import MinuteDocument, minute
 
 RETURNS = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR}
 """The spans of `returns`."""
@@ -31,6 +33,9 @@ class FeatureBand(msgspec.Struct, frozen=True):
 class FeaturesDocument(msgspec.Struct, frozen=True, kw_only=True):
     """One market. `returns` are against the close of the minute that ended so long ago; null where there is none.
 
+    `spread` is between the best quotes, in per cent of their middle. `minute` is what the models make of the newest
+    closed minute, with calibrated bands; null before the first.
+
     `score` is the highest anomaly score of the minute that began at `scored`. `band` is null where there is no
     baseline, or none that may still be used.
     """
@@ -42,6 +47,14 @@ class FeaturesDocument(msgspec.Struct, frozen=True, kw_only=True):
     score: float | None
     scored: str | None
     band: FeatureBand | None
+    spread: float | None
+    minute: MinuteDocument | None
+
+
+class FeaturesPage(msgspec.Struct, frozen=True):
+    """Of every market asked for, by market."""
+
+    features: list[FeaturesDocument]
 
 
 class FeaturesSnapshot(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="snapshot"):
@@ -67,6 +80,8 @@ def features(
     candles: Sequence[Candle],
     score: tuple[int, float] | None,
     forecast: Forecast | None,
+    spread: float | None = None,
+    closed: Features | None = None,
 ) -> FeaturesDocument:
     """The public form; `score` comes with its minute, `candles` are minutes, oldest first."""
     return FeaturesDocument(
@@ -77,6 +92,8 @@ def features(
         score=None if score is None else score[1],
         scored=None if score is None else rfc3339(score[0]),
         band=None if forecast is None else _band(forecast, now),
+        spread=spread,
+        minute=None if closed is None else minute(closed, now),
     )
 
 

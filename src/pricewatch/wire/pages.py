@@ -78,12 +78,16 @@ class GapPage(msgspec.Struct, frozen=True):
 
 
 class SignalPage(msgspec.Struct, frozen=True):
-    """Ascending by `seq`; `seq` and `epoch` are the feed's newest."""
+    """Ascending by `seq`; `seq` and `epoch` are the feed's newest.
+
+    `missing`: how many came after `after_seq`, before the first of these, and are not kept any more.
+    """
 
     epoch: int
     seq: int
     signals: list[SignalDocument]
     next: str | None
+    missing: int = 0
 
 
 class RulePage(msgspec.Struct, frozen=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Annotated, Any
 
 import msgspec
 
 from pricewatch.domain.account import Account, ApiKey, Role, Scope, Session
+from pricewatch.domain.errors import Invalid
 from pricewatch.domain.time import rfc3339
 from pricewatch.ports.records import AuditEntry, Feedback, Verdict, Watchlist
 
@@ -17,7 +19,21 @@ Name = Annotated[str, msgspec.Meta(pattern=NAME, description="Letters, digits, d
 Email = Annotated[str, msgspec.Meta(pattern=EMAIL, max_length=254, description="Empty for an account without mail.")]
 Password = Annotated[str, msgspec.Meta(max_length=2_000, description="10 to 1024 characters.")]
 Title = Annotated[str, msgspec.Meta(max_length=100)]
-Symbol = Annotated[str, msgspec.Meta(pattern=r"^[A-Z0-9]{1,20}-[A-Z0-9]{1,20}$")]
+SYMBOL = r"^[A-Z0-9]{1,20}-[A-Z0-9]{1,20}$"
+Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL)]
+WORDS = {
+    NAME: "Write letters, digits, dots, dashes and underscores, a letter or digit first, 64 at most, like 'ann'",
+    EMAIL: "Write one address like 'ann@example.org', or '' for none",
+    SYMBOL: "Write BASE-QUOTE in capitals, like 'BTC-USD'",
+}
+"""What a pattern asks for, for people."""
+
+
+def check_person(name: str | None = None, email: str | None = None) -> None:
+    """Raises `Invalid` for a name or an address that `NewUser` would refuse; None is not looked at."""
+    for field, text, pattern in (("name", name, NAME), ("email", email, EMAIL)):
+        if text is not None and not re.fullmatch(pattern, text):
+            raise Invalid(field, f"{text[:64]!r} will not do. {WORDS[pattern]}")
 
 
 class AccountDocument(msgspec.Struct, frozen=True):

@@ -62,6 +62,8 @@ class PreviewDocument(msgspec.Struct, frozen=True, kw_only=True):
     end: str = msgspec.field(name="to")
     fired: int
     cleared: int
+    kept_back: int
+    """Fires while the rule was paused for firing too often, told in digests."""
     mails: int
     """For this rule alone."""
     deliveries: dict[str, int]
@@ -91,6 +93,7 @@ def document(answer: Answer, most: int) -> PreviewDocument:
         end=rfc3339(answer.end),
         fired=directions[Direction.FIRED],
         cleared=directions[Direction.CLEARED],
+        kept_back=_kept_back(answer),
         mails=deliveries["email"],
         deliveries=dict(deliveries),
         rule_id=answer.rule_id,
@@ -116,7 +119,13 @@ def summary(answer: Answer) -> str:
         return f"{_span(answer.end - answer.start)}: nothing is stored of that time"
     rest = "" if answer.resolution == "tick" else f" (by {answer.resolution.value}s)"
     mailed = f"you would have got {_count(mails, 'mail')}" if answer.mails else "it sends no mail"
-    return f"{_span(answer.end - answer.start)}: fired {_count(fired, 'time')}, {mailed}{rest}"
+    kept = _kept_back(answer)
+    more = f" and {kept:,} more while paused for firing too often" if kept else ""
+    return f"{_span(answer.end - answer.start)}: fired {_count(fired, 'time')}{more}, {mailed}{rest}"
+
+
+def _kept_back(answer: Answer) -> int:
+    return sum(signal.evidence["count"] for signal in answer.signals if signal.direction is Direction.DIGEST)
 
 
 def _count(number: int, what: str) -> str:

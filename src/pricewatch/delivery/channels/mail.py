@@ -15,6 +15,7 @@ from pricewatch.delivery.figures import printable, span_text
 from pricewatch.delivery.settings import ADDRESS, EmailSettings
 from pricewatch.delivery.wording import evidence_lines, facts, headline
 from pricewatch.domain.errors import Refused
+from pricewatch.domain.signal import Direction
 from pricewatch.domain.time import SECOND, to_datetime
 from pricewatch.ports.outbox import Delivery
 
@@ -46,7 +47,7 @@ def compose(delivery: Delivery, settings: EmailSettings, *, now: int) -> Letter:
     fields = {
         "headline": line,
         "facts": facts(signal),
-        "evidence": evidence_lines(signal.evidence),
+        "evidence": [] if signal.direction is Direction.DIGEST else evidence_lines(signal.evidence),
         "delayed": delayed,
         "signal_id": str(signal.id),
     }

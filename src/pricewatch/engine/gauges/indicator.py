@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -39,13 +39,26 @@ class Indicator:
 
     def trade(self, at: int, price: float, size: float) -> float:  # noqa: ARG002 - prices alone count
         """The first trade at a bar's end or later closes it."""
+        self._take(at, price)
+        return self.number()
+
+    def begin(self, closes: Iterable[tuple[int, float]]) -> None:
+        """Last prices of earlier bars, oldest first, each with a time within its bar."""
+        for at, price in closes:
+            self._take(at, price)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it knows a trade."""
+        return self._end != 0
+
+    def _take(self, at: int, price: float) -> None:
         if at >= self._end:
             if self._end:
                 self._study.push(self._close)
                 self.bars += 1
             self._end = at - at % self._span + self._span
         self._close = price
-        return self.number()
 
     def number(self) -> float:
         """As of the last trade."""

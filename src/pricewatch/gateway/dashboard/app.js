@@ -338,7 +338,8 @@ function drawSignal(one, isNew) {
     tag.textContent = text;
     return tag;
   }));
-  cell(".facts").textContent = `${one.direction} · ${one.market} · ${one.kind}${one.model ? ` · ${shortModel(one.model)}` : ""}`;
+  const said = one.direction === "digest" ? `digest: ${one.evidence.count} kept back` : one.direction;
+  cell(".facts").textContent = `${said} · ${one.market} · ${one.kind}${one.model ? ` · ${shortModel(one.model)}` : ""}`;
   cell(".facts").title = one.model ?? "";
   cell(".at-price").textContent = money(one.price);
   cell(".limit").textContent = limitOf(one.evidence ?? {});

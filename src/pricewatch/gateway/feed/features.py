@@ -6,30 +6,21 @@ import msgspec
 import structlog
 
 from pricewatch.domain.errors import Unavailable
-from pricewatch.domain.time import HOUR, MINUTE
 from pricewatch.gateway.board import Board, Selection
 from pricewatch.gateway.feed.seats import Reader, Seats
-from pricewatch.ports.clock import Clock
-from pricewatch.ports.models import ModelStore
-from pricewatch.ports.ticks import History
-from pricewatch.wire.features import FeaturesDocument, FeaturesSnapshot, features, features_frame
+from pricewatch.gateway.lookup import Lookup
+from pricewatch.wire.features import FeaturesDocument, FeaturesSnapshot, features_frame
 from pricewatch.wire.feed import encode
 
 log = structlog.get_logger(__name__)
-
-_SCORES = 3
-"""Minutes back that are looked at for the newest score."""
 
 
 class Features:
     """A `Desk`. `flush` is called in its rhythm by the gateway."""
 
-    def __init__(self, board: Board, history: History, models: ModelStore, clock: Clock) -> None:
+    def __init__(self, board: Board, lookup: Lookup) -> None:
         self.seats = Seats(board)
-        self._board = board
-        self._history = history
-        self._models = models
-        self._clock = clock
+        self._look_up = lookup.market
         self._told: dict[int, FeaturesDocument] = {}
 
     def select(self, reader: Reader, selection: Selection) -> None:
@@ -56,27 +47,12 @@ class Features:
             log.info("gateway.features_later", error=str(error))
         self.seats.deliver(documents, features_frame)
 
-    async def _look_up(self, market: int, name: str) -> FeaturesDocument:
-        now = self._clock.now()
-        minute = now - now % MINUTE
-        candles = await self._history.candles(market, minute - 2 * HOUR - 2 * MINUTE, minute, span=MINUTE)
-        return features(
-            name,
-            now=now,
-            price=self._board.price(market),
-            candles=candles,
-            score=await self._score(market, minute),
-            forecast=await self._models.forecast(market),
-        )
-
-    async def _score(self, market: int, minute: int) -> tuple[int, float] | None:
-        for at in range(minute, minute - _SCORES * MINUTE, -MINUTE):
-            score = await self._models.bar_score(market, at)
-            if score is not None:
-                return at, score
-        return None
-
 
 def _is_same(found: FeaturesDocument, told: FeaturesDocument | None) -> bool:
-    """Nothing but the time is different."""
-    return told is not None and msgspec.structs.replace(found, at=told.at) == told
+    """Nothing but the time, and the age it makes, is different."""
+    if told is None:
+        return False
+    minute = found.minute
+    if minute is not None and told.minute is not None:
+        minute = msgspec.structs.replace(minute, age=told.minute.age)
+    return msgspec.structs.replace(found, at=told.at, minute=minute) == told

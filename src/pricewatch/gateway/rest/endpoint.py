@@ -16,6 +16,7 @@ from pricewatch.domain.errors import Invalid, NotFound
 from pricewatch.domain.time import from_datetime
 from pricewatch.gateway.auth import Identity
 from pricewatch.gateway.problems import Denied
+from pricewatch.wire.people import WORDS
 
 T = TypeVar("T")
 _PROBLEM = re.compile(r"(?P<problem>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?", re.DOTALL)
@@ -164,5 +165,6 @@ def _explained(message: str, kind: Any) -> Invalid:
     if unknown or missing:
         name = (unknown or missing or ("", ""))[1]
         field = f"{field}.{name}" if field else name
+    problem = next((words for pattern, words in WORDS.items() if repr(pattern) in problem), problem)
     known = ", ".join(getattr(kind, "__struct_encode_fields__", ()))
     return Invalid(field[:100], f"{problem[:200]}; the fields here are: {known}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -16,6 +16,7 @@ from pricewatch.gateway.board import Board
 from pricewatch.gateway.problems import reply
 from pricewatch.gateway.rest.endpoint import Docs, Endpoint, required
 from pricewatch.ports.clock import Clock
+from pricewatch.ports.records import Watchlists
 from pricewatch.ports.registry import Registry
 from pricewatch.wire.models import OutlookDocument, OutlookPage, outlook
 
@@ -36,7 +37,8 @@ class Wanted(msgspec.Struct, frozen=True):
 class Forecasts:
     """The same for every account."""
 
-    def __init__(self, registry: Registry, board: Board, clock: Clock) -> None:
+    def __init__(self, registry: Registry, lists: Watchlists, board: Board, clock: Clock) -> None:
+        self._lists = lists
         self._registry = registry
         self._board = board
         self._clock = clock
@@ -46,7 +48,12 @@ class Forecasts:
         some = ("horizon", "level", "kind")
         return [
             Endpoint("GET", "/forecast/{symbol}", self.one, docs=Docs(OutlookDocument, query=some, also=(404,))),
-            Endpoint("GET", "/forecasts", self.many, docs=Docs(OutlookPage, query=("symbols", *some))),
+            Endpoint(
+                "GET",
+                "/forecasts",
+                self.many,
+                docs=Docs(OutlookPage, query=("symbols", "watchlist", *some), optional=("symbols",)),
+            ),
         ]
 
     async def one(self, request: web.Request, _: Identity) -> web.Response:
@@ -61,13 +68,30 @@ class Forecasts:
             )
         return reply(self._document(_first(markets, found), wanted))
 
-    async def many(self, request: web.Request, _: Identity) -> web.Response:
-        """The outlooks of several symbols, and which have none."""
+    async def many(self, request: web.Request, who: Identity) -> web.Response:
+        """The outlooks of several symbols, or of those on one of your watchlists, and which have none."""
         wanted = _wanted(request)
+        if "watchlist" in request.query:
+            return await self._on_list(request, who, wanted)
         names = [name for name in required(request, "symbols", "BTC-USD,ETH-USD").split(",") if name.strip()]
         if not 0 < len(names) <= _MOST_SYMBOLS:
             raise Invalid("symbols", f"{len(names)} symbols; name 1 to {_MOST_SYMBOLS}")
-        by_name = {name.strip(): self._markets(name, "symbols") for name in names}
+        return await self._outlooks({name.strip(): self._markets(name, "symbols") for name in names}, wanted)
+
+    async def _on_list(self, request: web.Request, who: Identity, wanted: Wanted) -> web.Response:
+        if "symbols" in request.query:
+            raise Invalid("watchlist", "is another way to say which symbols; leave one of the two out")
+        text = request.query["watchlist"]
+        found = await self._lists.find(who.account.id, text)
+        if found is None:
+            raise Invalid("watchlist", f"you have no watchlist {text[:64]!r}; GET /api/v1/watchlists shows yours")
+        by_symbol: dict[str, list[Market]] = {symbol: [] for symbol in found.symbols}
+        for market in self._board.everything():
+            if market.symbol in by_symbol:
+                by_symbol[market.symbol].append(market)
+        return await self._outlooks(by_symbol, wanted)
+
+    async def _outlooks(self, by_name: Mapping[str, Sequence[Market]], wanted: Wanted) -> web.Response:
         ids = sorted({market.id for markets in by_name.values() for market in markets})
         found = await self._registry.outlooks(ids, wanted.kind)
         here = {name: _first(markets, found) for name, markets in by_name.items() if _have(markets, found)}

@@ -81,7 +81,7 @@ class Keys:
         now, scopes = self._clock.now(), frozenset(wish.scopes)
         beyond = sorted(scopes - abilities(who.account, who.scopes))
         if beyond:
-            raise Invalid("scopes", f"{beyond[0]!r} is more than you may do yourself; leave it out")
+            raise Invalid("scopes", f"{beyond[0].value!r} is more than you may do yourself; leave it out")
         if not wish.title.isprintable():
             raise Invalid("title", "must not contain control characters or broken Unicode")
         expires = moment(wish.expires, "expires") if wish.expires is not None else None

@@ -21,8 +21,9 @@ from pricewatch.ports.ticks import History
 from pricewatch.wire.pages import CandlePage, SymbolPage, TickPage, symbol, tick
 from pricewatch.wire.rest import ForecastDocument, candle, forecast
 
-_SPANS = {"1m": (MINUTE, 12 * HOUR), "1h": (HOUR, 30 * DAY)}
+_SPANS = {"1s": (SECOND, 10 * MINUTE), "1m": (MINUTE, 12 * HOUR), "1h": (HOUR, 30 * DAY)}
 _MOST = 10_000
+_MOST_SECONDS = 6 * HOUR
 
 
 class Markets:
@@ -55,15 +56,20 @@ class Markets:
         return reply(SymbolPage(rows))
 
     async def candles(self, request: web.Request, _: Identity) -> web.Response:
-        """`from <= at < to`, oldest first; without `from` the last hours or days."""
+        """`from <= at < to`, oldest first; without `from` the last ten minutes, hours or days.
+
+        Seconds have only those in which something was traded, of six hours at most.
+        """
         market = self._market(request)
         interval = request.query.get("interval", "1m")
         if interval not in _SPANS:
-            raise Invalid("interval", f"{interval[:40]!r} is not stored; write 1m or 1h")
+            raise Invalid("interval", f"{interval[:40]!r} is not stored; write 1s, 1m or 1h")
         span, back = _SPANS[interval]
         end = instant(request, "to", self._clock.now() + span)
         start = instant(request, "from", end - back)
         _check_order(start, end)
+        if span == SECOND and end - start > _MOST_SECONDS:
+            raise Invalid("from", "is more than 6 hours before `to`: seconds are counted from trades; ask in pieces")
         listing, wanted = f"candles {market.key} {interval}", limit(request, _MOST, _MOST)
         start = max(start, cursor.read_number(request, listing) or start)
         found = await self._history.candles(market.id, start, end, span=span, limit=wanted)

@@ -9,6 +9,7 @@ _NUMBER = {"type": "integer", "minimum": 0, "maximum": 2**53}
 
 PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "after": ("Only those with a higher number.", _NUMBER),
+    "epoch": ("The epoch that `after_seq` is of; another than the feed's own is refused.", _NUMBER),
     "after_seq": ("Only those after this place in the feed, ascending.", _NUMBER),
     "before": ("Only those with a lower number.", _NUMBER),
     "before_seq": ("The newest below this place in the feed.", _NUMBER),
@@ -17,7 +18,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "from": ("Not earlier than this.", _INSTANT),
     "to": ("Earlier than this.", _INSTANT),
     "since": ("Declared at this time or later.", _INSTANT),
-    "interval": ("Length of a candle.", {"type": "string", "enum": ["1m", "1h"]}),
+    "interval": ("Length of a candle.", {"type": "string", "enum": ["1s", "1m", "1h"]}),
     "limit": ("How many at most.", {"type": "integer", "minimum": 1}),
     "market": ("`venue:BASE-QUOTE`, for example `coinbase:BTC-USD`.", {"type": "string"}),
     "symbol": ("A symbol or market.", {"type": "string"}),
@@ -26,6 +27,7 @@ PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
         "Only deliveries in this state.",
         {"type": "string", "enum": ["queued", "sending", "sent", "dead"]},
     ),
+    "watchlist": ("One of your watchlists, by name, instead of `symbols`.", {"type": "string", "maxLength": 64}),
     "symbols": ("Symbols or markets, separated by commas.", {"type": "string"}),
     "kind": ("Which baseline.", {"type": "string", "enum": ["price", "range", "volume", "spread", "outlook"]}),
     "in_use": ("Only versions in use.", {"type": "boolean"}),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import msgspec
 from aiohttp import web
 
 from pricewatch.domain.errors import Invalid
@@ -23,15 +21,17 @@ from pricewatch.gateway.rest.endpoint import (
     limit,
     no_content,
 )
+from pricewatch.ports.clock import Clock
 from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.webhooks import Webhooks
-from pricewatch.rules.document import RuleDocument
+from pricewatch.rules.document import Rule, RuleDocument
+from pricewatch.rules.listed import check_listed, listings
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
 from pricewatch.wire.rest import RuleRecord, rule
 
-Parse = Callable[[bytes], object]
-"""Checks a rule's document; raises `Invalid` naming the field and the fix."""
+Parse = Callable[[bytes], Rule]
+"""The rule a document means; raises `Invalid` naming the field and the fix."""
 
 
 class Rules:
@@ -42,12 +42,17 @@ class Rules:
         book: RuleBook,
         changes: RuleChanges,
         board: Board,
+        *,
         parse: Parse,
         quotas: Quotas,
-        named: tuple[Watchlists, Webhooks],
+        lists: Watchlists,
+        webhooks: Webhooks,
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._book = book
-        self._lists, self._webhooks = named
+        self._lists = lists
+        self._webhooks = webhooks
         self._quotas = quotas
         self._changes = changes
         self._board = board
@@ -111,22 +116,16 @@ class Rules:
 
     async def _document(self, request: web.Request, who: Identity) -> bytes:
         body = await json_body(request)
-        self._parse(body)
-        document = msgspec.json.decode(body)
-        symbols = document.get("symbols") if isinstance(document, dict) else None
-        self._check_symbols(symbols)
-        if isinstance(symbols, dict):
-            await self._check_list(who, str(symbols.get("watchlist")))
-        policy = document.get("policy") if isinstance(document, dict) else None
-        await self._check_webhooks(who, policy.get("channels") if isinstance(policy, dict) else None)
+        wanted = self._parse(body)
+        check_listed(wanted, listings(self._board.everything()), now=self._clock.now())
+        if wanted.watchlist is not None:
+            await self._check_list(who, wanted.watchlist)
+        await self._check_webhooks(who, wanted.policy.channels)
         return body
 
-    async def _check_webhooks(self, who: Identity, channels: Any) -> None:
+    async def _check_webhooks(self, who: Identity, channels: Sequence[str]) -> None:
         """Nor does a rule tell a webhook there is not."""
-        words = channels if isinstance(channels, list) else []
-        wanted = [
-            (place, word.partition(":")[2]) for place, word in enumerate(words) if str(word).startswith("webhook:")
-        ]
+        wanted = [(place, word.partition(":")[2]) for place, word in enumerate(channels) if word.startswith("webhook:")]
         if not wanted:
             return
         names = [one.name for one in await self._webhooks.listing(who.account.id)]
@@ -140,14 +139,3 @@ class Rules:
         if await self._lists.find(who.account.id, name) is None:
             known = ", ".join(one.name for one in await self._lists.page(who.account.id, limit=10)) or "none yet"
             raise Invalid("symbols.watchlist", f"you have no watchlist {name[:64]!r}; yours: {known}")
-
-    def _check_symbols(self, symbols: Any) -> None:
-        """A rule on a misspelt symbol would wait in silence for ever."""
-        known = {market.symbol for market in self._board.everything()}
-        if not isinstance(symbols, list) or not known:
-            return
-        for place, symbol in enumerate(symbols):
-            if symbol not in known:
-                near = ", ".join(name for name in self._board.nearest(str(symbol)) if name in known)
-                hint = f"; did you mean {near}?" if near else "; GET /api/v1/symbols lists them"
-                raise Invalid(f"symbols[{place}]", f"no venue here lists {str(symbol)[:64]!r}{hint}")

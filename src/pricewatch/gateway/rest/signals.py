@@ -41,7 +41,7 @@ class Signals:
 
     def endpoints(self) -> list[Endpoint]:
         """Signals never change; words on them are kept beside."""
-        query = ("feed", "after_seq", "before_seq", "cursor", "limit")
+        query = ("feed", "epoch", "after_seq", "before_seq", "cursor", "limit")
         said = Docs(VerdictDocument, query=())
         return [
             Endpoint("GET", "/signals", self.listing, docs=Docs(SignalPage, query=query)),
@@ -55,11 +55,13 @@ class Signals:
     async def listing(self, request: web.Request, who: Identity) -> web.Response:
         """Ascending by `seq`: those after `after_seq`, else the newest ones (below `before_seq`).
 
-        `next` goes on in the same direction. `feed=system`: what the service tells of itself.
+        `next` goes on in the same direction. `feed=system`: what the service tells of itself. A place that the feed
+        has never come to, or another `epoch` than its own, is refused: a restored backup has begun a new one.
         """
         feed, wanted = _feed(request, who), limit(request)
         head = await self._log.head(feed)
         after, before = _place(request)
+        _check_place(request, head, after)
         if after is None:
             entries = (await self._log.latest(feed, before_seq=before, limit=wanted))[::-1]
         else:
@@ -68,7 +70,7 @@ class Signals:
         if len(entries) == wanted:
             place = ("after", entries[-1].seq) if after is not None else ("before", entries[0].seq)
             follow = cursor.write("signals", *place)
-        return reply(_page(head, entries, follow))
+        return reply(_page(head, entries, follow, after))
 
     async def get(self, request: web.Request, who: Identity) -> web.Response:
         """One signal, the account's own or the system's."""
@@ -104,10 +106,22 @@ class Signals:
         return entry
 
 
-def _page(head: FeedHead, entries: list[FeedEntry], follow: str | None) -> SignalPage:
+def _page(head: FeedHead, entries: list[FeedEntry], follow: str | None, after: int | None) -> SignalPage:
     # A transaction may have come in between: the head is never behind what is shown.
     newest = max(head.seq, entries[-1].seq if entries else 0)
-    return SignalPage(head.epoch, newest, [signal_document(entry) for entry in entries], follow)
+    first = entries[0].seq if entries else newest + 1  # the numbers have no holes
+    missing = 0 if after is None else first - 1 - after
+    return SignalPage(head.epoch, newest, [signal_document(entry) for entry in entries], follow, missing)
+
+
+def _check_place(request: web.Request, head: FeedHead, after: int | None) -> None:
+    """Who asks for what follows a place that is not of this feed would hear nothing, and think that nothing was."""
+    epoch = integer(request, "epoch", None)
+    if epoch is not None and epoch != head.epoch:
+        raise Invalid("epoch", f"{epoch} is over: this feed is in epoch {head.epoch}; begin anew with after_seq=0")
+    if after is not None and after > head.seq:
+        problem = f"{after} has never been: the newest place is {head.seq}, in epoch {head.epoch}"
+        raise Invalid("after_seq", f"{problem}; it is another feed's, or from before a backup was restored")
 
 
 def _place(request: web.Request) -> tuple[int | None, int | None]:

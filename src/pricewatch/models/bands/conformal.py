@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -34,6 +35,11 @@ LAST = 500
 SEEDS = 100
 """Moves assumed of a new market, as if it had made them before the first: Student's distribution with four degrees of
 freedom, which is what returns of most markets look like. They are forgotten as the oldest of the window."""
+TILT = 0.002
+"""How far one miss tilts the band towards its side: slowly, for what luck tilts is paid for, and on daily shares a year
+holds a dozen misses. Both sides come to be missed equally often."""
+STEEPEST = 0.3
+"""How much farther from the centre than their mean one side may be, as a share of it."""
 BEYOND = 1.5
 """The half-width, in largest scaled moves, where the level asked for has no quantile."""
 CLIP = 50.0
@@ -43,6 +49,8 @@ PARTS = 12
 _ENCODE = msgspec.msgpack.Encoder().encode
 _SHUFFLE = 37
 """Moves assumed are forgotten large and small in turns: a number without a common divisor with `SEEDS`."""
+_HEAD, _ROW = 11, 9
+"""Numbers of a saved state before those of bands on their way, and numbers of each of these."""
 _STATE = msgspec.msgpack.Decoder(tuple[list[float], bytes, bytes])
 
 
@@ -62,9 +70,25 @@ _SEEDS = [MEAN * _student((number + 0.5) / SEEDS) for number in range(SEEDS)]
 """Evenly over their distribution, smallest first; their mean size is 1 before it is scaled."""
 
 Halves = tuple[float, float, float]
-"""Half-widths, by level."""
-Pending = tuple[int, float, float, float, float, float]
-"""Bar it is about, centre, expected size, half-widths."""
+"""Distances from the centre, by level."""
+
+
+class Sides(NamedTuple):
+    """How far a band reaches below and above its centre, by level."""
+
+    down: Halves
+    up: Halves
+
+
+class Issued(NamedTuple):
+    """A band on its way."""
+
+    about: int
+    """The bar it is about, counted from the first one."""
+    centre: float
+    size: float
+    """How far the close was expected to go."""
+    sides: Sides
 
 
 class HorizonBand:
@@ -75,7 +99,7 @@ class HorizonBand:
 
     __slots__ = (
         "_alphas", "_excess", "_fading", "_misses", "_moves", "_order", "_outcomes", "_paces", "_pending", "_root",
-        "_steps", "horizon", "settled", "stride",
+        "_steps", "_tilt", "_tilts", "horizon", "settled", "stride",
     )  # fmt: skip
 
     def __init__(self, horizon: int) -> None:
@@ -88,22 +112,29 @@ class HorizonBand:
         self._paces = [pace * self.stride / horizon for pace in PACES]
         """Bands that overlap are missed together: all that do so move the level as much as a single one."""
         self._steps = 0
+        self._tilt = TILT * self.stride / horizon
+        self._tilts = [0.0] * len(LEVELS)
+        """By which share of the mean the lower side is farther from the centre: on some markets falls go far."""
         self._alphas = [1.0 - level for level in LEVELS]
         self._excess = [0.0] * len(LEVELS)
         """Recent share of misses beyond what there should be."""
         self._fading = self.stride / (horizon * RECENT)
         self._moves = array("f", [_SEEDS[place * _SHUFFLE % SEEDS] for place in range(SEEDS)])
         self._order = array("f", _SEEDS)
-        self._pending: deque[Pending] = deque()
+        self._pending: deque[Issued] = deque()
         self._outcomes: deque[int] = deque(maxlen=LAST)
         """A bit a level: whether it missed."""
         self._misses = [0] * len(LEVELS)
 
-    def halves(self, sigma: float) -> Halves:
-        """Half-widths of bands issued now, where a bar is expected to range over `sigma`."""
-        low, middle, high = [sigma * self._root * self._quantile(place) for place in range(len(LEVELS))]
-        middle = max(low, middle)  # levels are steered apart: a wider one must not be narrower for it
-        return low, middle, max(middle, high)
+    def sides(self, sigma: float) -> Sides:
+        """How far bands issued now reach, where a bar is expected to range over `sigma`."""
+        size, quantile, tilts = sigma * self._root, self._quantile, self._tilts
+        low, middle, high = size * quantile(0), size * quantile(1), size * quantile(2)
+        near, farther, far = low * tilts[0], middle * tilts[1], high * tilts[2]
+        inner, outer = low + near, low - near
+        # Levels are steered apart: a wider one must not be narrower for it.
+        down, up = max(inner, middle + farther), max(outer, middle - farther)
+        return Sides((inner, down, max(down, high + far)), (outer, up, max(up, high - far)))
 
     def _quantile(self, place: int) -> float:
         """The scaled move that a share of them exceeds: the level's own, as steered."""
@@ -133,19 +164,25 @@ class HorizonBand:
         self._steps += 1
         missed = None
         pending = self._pending
-        if pending and pending[0][0] <= self._steps:
+        if pending and pending[0].about <= self._steps:
             missed = self._settle(log)
         if self._steps % self.stride == 0:
-            pending.append((self._steps + self.horizon, log, sigma * self._root, *self.halves(sigma)))
+            pending.append(Issued(self._steps + self.horizon, log, sigma * self._root, self.sides(sigma)))
         return missed
 
     def _settle(self, log: float) -> int:
-        _, centre, size, *halves = self._pending.popleft()
+        _, centre, size, sides = self._pending.popleft()
         move = abs(log - centre)
+        fell = log < centre
+        tilt = self._tilt if fell else -self._tilt
         missed = 0
-        for place, (half, level, pace) in enumerate(zip(halves, LEVELS, self._paces, strict=True)):
+        for place, (half, level, pace) in enumerate(
+            zip(sides.down if fell else sides.up, LEVELS, self._paces, strict=True)
+        ):
             miss = move > half
             missed |= miss << place
+            if miss:
+                self._tilts[place] = max(-STEEPEST, min(self._tilts[place] + tilt, STEEPEST))
             error = miss - (1.0 - level)
             self._alphas[place] -= pace * error
             self._excess[place] += self._fading * (error - self._excess[place])
@@ -174,13 +211,12 @@ class HorizonBand:
         """How many outcomes `coverage` is over."""
         return len(self._outcomes)
 
-    def due(self, ahead: int) -> tuple[float, float, float, float] | None:
-        """The band about the bar `ahead` of the last one, or the next one after it: centre and half-widths."""
+    def due(self, ahead: int) -> Issued | None:
+        """The band about the bar `ahead` of the last one, or the next one after it."""
         target = self._steps + ahead
-        for about, centre, _, *halves in self._pending:
-            if about >= target:
-                low, middle, high = halves
-                return centre, low, middle, high
+        for one in self._pending:
+            if one.about >= target:
+                return one
         return None
 
     def dump(self) -> bytes:
@@ -190,27 +226,30 @@ class HorizonBand:
             self.settled,
             *self._alphas,
             *self._excess,
-            *(number for one in self._pending for number in one),
+            *self._tilts,
+            *(number for one in self._pending for number in (*one[:3], *one.sides.down, *one.sides.up)),
         ]
         return _ENCODE([[float(number) for number in head], bytes(self._outcomes), self._moves.tobytes()])
 
     def load(self, payload: bytes) -> None:
         """Go on exactly as the band of the same horizon that made the dump. Raises `ValueError` for anything else."""
         numbers, outcomes, moves = _STATE.decode(payload)
-        if len(numbers) < 8 or (len(numbers) - 8) % 6 or len(outcomes) > LAST or not SEEDS <= len(moves) // 4 <= WINDOW:
+        rows, rest = divmod(len(numbers) - _HEAD, _ROW)
+        if rows < 0 or rest or len(outcomes) > LAST or not SEEDS <= len(moves) // 4 <= WINDOW:
             raise ValueError("not a band's state")
         known = array("f")
         known.frombytes(moves)
         if not (all(map(math.isfinite, numbers)) and all(map(math.isfinite, known))):
             raise ValueError("a band's state is finite")
         self._steps, self.settled = int(numbers[0]), int(numbers[1])
-        self._alphas, self._excess = numbers[2:5], numbers[5:8]
-        self._pending = deque(_pending(numbers[place : place + 6]) for place in range(8, len(numbers), 6))
+        self._alphas, self._excess, self._tilts = numbers[2:5], numbers[5:8], numbers[8:_HEAD]
+        self._pending = deque(_issued(numbers[place : place + _ROW]) for place in range(_HEAD, len(numbers), _ROW))
         self._outcomes = deque(outcomes, maxlen=LAST)
         self._misses = [sum(one >> place & 1 for one in outcomes) for place in range(len(LEVELS))]
         self._moves, self._order = known, array("f", sorted(known))
 
 
-def _pending(numbers: Sequence[float]) -> Pending:
-    about, centre, size, low, middle, high = numbers
-    return int(about), centre, size, low, middle, high
+def _issued(numbers: Sequence[float]) -> Issued:
+    about, centre, size, *sides = numbers
+    low, middle, high, *up = sides
+    return Issued(int(about), centre, size, Sides((low, middle, high), (up[0], up[1], up[2])))

@@ -31,32 +31,36 @@ MEAN = 1.0 / 2.1
 """The move that is expected of a reach of 1. Two random walks: 1 / 2.0; heavier tails: less."""
 FORGETTING = 0.9995
 """The correction remembers about 2,000 bars: leverage and the worth of ranges are a market's habits, not its mood."""
-FREEDOM = 1.0 / 300.0
+FREEDOM = 1.0 / 500.0
 """Prior variance of the correction's weights: what the first day of minutes says counts little."""
 LEVEL, LEVERAGE = 0.3, 3.0
 """Units of the constant (the bands' quantiles find the level by themselves, so it is nearly held still) and of the mean
-move (which is small: its weight is given more room)."""
-FALL = 0.5 ** (1 / 3)
-"""Half-life of the mean signed move, in bars."""
+moves (which are small: their weights are given more room)."""
+FALLS = MEMORIES[:2]
+"""Memories of the mean signed moves: a fall of this day, and a market that has been falling for weeks."""
 STEEPEST = 3.0
-"""A move beyond this many reaches counts as this many in that mean."""
+"""A move beyond this many reaches counts as this many in those means."""
 SURPRISE = 4.0
-"""A move beyond this many expected ones teaches the correction as if it were this many."""
+"""A move or a range beyond this many expected ones teaches the correction as if it were this many."""
+SLIGHT = 0.01
+"""Least mean range, in reaches: a market that stands has none."""
 FARTHEST, DIFFERENCE = 1.0, 2.0
 """Logarithms by which the correction changes the reach at most, and its inputs are taken."""
 LEAST = 1e-7
 """Least reach: a hundredth of a tick at seven digits."""
 _NOTHING = LEAST**POWER
+_WIDTH = 2 + len(FALLS)
 
 
 class Reach:
     """`step` takes a closed bar and says how far the next close is expected to be, in ranges, as a share of the price.
 
     A mean of ranges and moves over three memories, by the hour's share of the day; corrected by what has held on this
-    market so far: how moves compare with ranges, and whether falls are followed by larger moves than rises.
+    market so far: how moves compare with ranges, and whether falls are followed by larger bars than rises. It learns
+    from moves and ranges alike: the next move is asked for, but a range says more about how lively a bar was.
     """
 
-    __slots__ = ("_fall", "_inputs", "_moves", "_now", "_ranges", "_rows", "_weights", "expected")
+    __slots__ = ("_falls", "_inputs", "_moves", "_now", "_ranges", "_rows", "_usual", "_weights", "expected")
 
     def __init__(self) -> None:
         self.expected = LEAST
@@ -64,12 +68,14 @@ class Reach:
         self._rows = 0
         self._ranges = [0.0] * len(MEMORIES)
         self._moves = [0.0] * len(MEMORIES)
-        self._fall = 0.0
-        """Mean signed move, in reaches."""
+        self._falls = [0.0] * len(FALLS)
+        """Mean signed moves, in reaches."""
+        self._usual = 1.0
+        """The mean range, in reaches."""
         self._now = LEAST
         """The reach of a bar in an hour like any other."""
-        self._inputs = np.zeros(3)
-        self._weights = RecursiveLeastSquares(FORGETTING, FREEDOM).width(3)
+        self._inputs = np.zeros(_WIDTH)
+        self._weights = RecursiveLeastSquares(FORGETTING, FREEDOM).width(_WIDTH)
 
     def step(self, row: Row, features: FeatureStream) -> float:
         """The reach of the bar after `row`, which `features` have just learned."""
@@ -96,11 +102,16 @@ class Reach:
         far = abs(move)
         step = STRETCH * far
         if rows > SETTLED:
-            self._weights.learn(inputs, min(far / (MEAN * now), SURPRISE) - 1.0)
+            usual, wide = self._usual, size / now
+            surprise = min(far / (MEAN * now), SURPRISE) + min(wide / usual, SURPRISE)
+            self._weights.learn(inputs, surprise / 2.0 - 1.0)
+            self._usual = max(SLIGHT, usual + (1.0 - MEMORIES[-1]) * (min(wide, SURPRISE * usual) - usual))
             limit = CAP * self._base()
             size, step = min(size, limit), min(step, limit)
-            signed = STRETCH * move / now
-            self._fall = FALL * self._fall + (1.0 - FALL) * max(-STEEPEST, min(signed, STEEPEST))
+            signed = max(-STEEPEST, min(STRETCH * move / now, STEEPEST))
+            self._falls = [
+                fall + (1.0 - memory) * (signed - fall) for fall, memory in zip(self._falls, FALLS, strict=True)
+            ]
         even, walked, share = size**POWER, step**POWER, 1.0 / rows
         ranges, moves = self._ranges, self._moves
         for place, memory in enumerate(MEMORIES):
@@ -111,7 +122,8 @@ class Reach:
         if rows >= SETTLED:
             inputs[0] = LEVEL
             inputs[1] = max(-DIFFERENCE, min(self._difference(), DIFFERENCE))
-            inputs[2] = LEVERAGE * self._fall
+            for place, fall in enumerate(self._falls, 2):
+                inputs[place] = LEVERAGE * fall
             base *= math.exp(max(-FARTHEST, min(self._weights.predict(inputs), FARTHEST)))
         self._now = max(LEAST, base)
 
@@ -131,17 +143,20 @@ class Reach:
 
     def dump(self) -> list[float]:
         """Everything as finite numbers."""
-        head = [self._rows, self.expected, self._now, self._fall]
+        head = [self._rows, self.expected, self._now, self._usual, *self._falls]
         return [*head, *self._ranges, *self._moves, *self._inputs.tolist(), *self._weights.dump()]
 
     def load(self, numbers: Sequence[float]) -> None:
         """Restore a dump exactly. Raises `ValueError` for anything else."""
-        count = len(MEMORIES)
-        if len(numbers) < 7 + 2 * count or not all(map(math.isfinite, numbers)):
+        count, falls = len(MEMORIES), len(FALLS)
+        first = 4 + falls
+        last = first + 2 * count
+        if len(numbers) < last + _WIDTH or not all(map(math.isfinite, numbers)) or numbers[3] < SLIGHT:
             raise ValueError(f"not the state of a reach: {len(numbers)} numbers")
         self._rows = int(numbers[0])
-        self.expected, self._now, self._fall = numbers[1:4]
-        self._ranges = list(numbers[4 : 4 + count])
-        self._moves = list(numbers[4 + count : 4 + 2 * count])
-        self._inputs = np.array(numbers[4 + 2 * count : 7 + 2 * count], dtype=np.float64)
-        self._weights.load(numbers[7 + 2 * count :])
+        self.expected, self._now, self._usual = numbers[1:4]
+        self._falls = list(numbers[4:first])
+        self._ranges = list(numbers[first : first + count])
+        self._moves = list(numbers[first + count : last])
+        self._inputs = np.array(numbers[last : last + _WIDTH], dtype=np.float64)
+        self._weights.load(numbers[last + _WIDTH :])

@@ -7,6 +7,7 @@ mean log excess is shrunk to a prior: a tail has too few members to measure it b
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -65,7 +66,7 @@ class TailBank(AnomalyDetector):
         self._wait = SOONEST
         self._places: dict[Hashable, int] = {}
         self._own: list[float] = []
-        self._tops: list[list[float]] = []
+        self._tops: list[array[float]] = []
         self._gates: list[float] = []
         """What a size must exceed to be kept."""
         self._limits: list[float] = []
@@ -139,7 +140,7 @@ class TailBank(AnomalyDetector):
     def _grow(self, name: Hashable, own: float) -> None:
         self._places[name] = len(self._places)
         self._own.append(own)
-        self._tops.append([])
+        self._tops.append(array("d"))
         self._gates.append(LOWEST)
         self._limits.append(math.log(GREATEST))
         self._edges.append(LOWEST)
@@ -170,4 +171,4 @@ class TailBank(AnomalyDetector):
         self._gates, self._limits, self._edges, self._slopes, self._offsets = (
             [part[number] for part in parts[1:]] for number in range(5)
         )
-        self._tops = [list(part[5:]) for part in parts[1:]]
+        self._tops = [array("d", part[5:]) for part in parts[1:]]

@@ -88,6 +88,18 @@ SELECT tops.id, tops.trade_id, CASE WHEN is_hashed THEN hashed.ts ELSE tops.ts E
        CASE WHEN is_hashed THEN NULL ELSE firsts END AS firsts, CASE WHEN is_hashed THEN NULL ELSE lasts END AS lasts
 FROM tops JOIN hashed USING (id) LEFT JOIN holes USING (id);
 
+-- name: candles_1s
+SELECT date_trunc('second', ts) AS bucket,
+       (array_agg(price ORDER BY at, place, seen))[1] AS open, max(price) AS high, min(price) AS low,
+       (array_agg(price ORDER BY at DESC, place DESC, seen DESC))[1] AS close, sum(size) AS volume, count(*) AS trades
+FROM (
+    SELECT ts, seen, price, size, date_bin(make_interval(secs => $5 / 1e6), ts, 'epoch') AS at,
+           CASE WHEN ref IS NULL THEN trade_id ELSE 0 END AS place
+    FROM trade
+    WHERE instrument_id = $1 AND (flags & 1) = 0 AND ts >= $2 AND ts < $3
+) t
+GROUP BY 1 ORDER BY 1 LIMIT $4;
+
 -- name: candles_1m
 WITH own AS (
     SELECT bucket, open, high, low, close, volume, trades FROM candle_1m

@@ -68,6 +68,15 @@ ON CONFLICT (instrument_id, at) DO UPDATE
 SET score = excluded.score, model = excluded.model, seen = excluded.seen, alarms = excluded.alarms
 WHERE excluded.score > old.score;
 
+-- name: save_features
+INSERT INTO bar_features AS old (instrument_id, at, document)
+SELECT * FROM unnest($1::int[], $2::bigint[], $3::bytea[])
+ON CONFLICT (instrument_id) DO UPDATE SET at = excluded.at, document = excluded.document
+WHERE excluded.at >= old.at;
+
+-- name: features
+SELECT document FROM bar_features WHERE instrument_id = $1;
+
 -- name: forget
 DELETE FROM model_version WHERE version IN (
     SELECT version FROM model_version v
