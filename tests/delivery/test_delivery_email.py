@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr, ValidationError
-from tests.conftest import missing
 
 from pricewatch.delivery.channels.base import Away, Letter
 from pricewatch.delivery.channels.email import EmailChannel
@@ -19,24 +16,6 @@ from pricewatch.testing.smtp import MailSink
 
 LETTER = Letter("ann@example.org", b"Subject: x\r\n\r\nbody\r\n")
 SECRET = SecretStr("s3cret")
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    program = shutil.which("openssl")
-    if program is None:
-        missing("there is no openssl on the PATH to make a certificate with")
-    folder = tmp_path_factory.mktemp("tls")
-    cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *(program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return cert, key
 
 
 async def test_starttls_comes_before_the_password(certificate: tuple[Path, Path]) -> None:

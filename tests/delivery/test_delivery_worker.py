@@ -330,10 +330,10 @@ async def test_an_outbox_away_is_told_and_overcome(sink: MailSink, clock: Manual
         down = True
         marks = 0
 
-        async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
+        async def claim(self, channel: str, **wish: Any) -> list[Delivery]:
             if self.down:
                 raise Unavailable("no database")
-            return await super().claim(channel, limit=limit, lease=lease)
+            return await super().claim(channel, **wish)
 
         async def sent(self, delivery: Delivery, reply: str) -> bool:
             self.marks += 1
@@ -392,5 +392,5 @@ async def test_without_a_server_mails_wait(clock: ManualClock, outbox: MemoryOut
     worker = DeliveryWorker(DeliverySettings(), clock, outbox)
     async with running(worker):
         await asyncio.sleep(0.05)
-    assert worker.status()["off"] == ["email"]
+    assert worker.status()["off"] == ["email", "webhook"]
     assert (await outbox.counts())[DeliveryState.QUEUED] == 1

@@ -193,6 +193,7 @@ class World:
             history=shelf,
             catalog=shelf,
             outbox=self.store.outbox,
+            webhooks=self.store.webhooks,
             models=shelf,
             registry=self.registry,
             desk=self.desk,

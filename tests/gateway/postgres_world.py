@@ -86,6 +86,8 @@ class House:
         """One of everything, by kind; its ids are this account's."""
         [entry] = await self.emit(account)
         [delivery] = await self.store.outbox.listing(account.id)
+        [claimed] = await self.store.outbox.claim("email", limit=1, lease=60)
+        await self.store.outbox.sent(claimed, "250 OK")
         found = {"signals": str(entry.signal.id), "deliveries": str(delivery.id)}
         async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
 
@@ -97,6 +99,7 @@ class House:
             found["rules"] = await make("rules", RULE)
             found["keys"] = await make("keys", {"title": "spare"})
             found["watchlists"] = await make("watchlists", {"name": "mine", "symbols": ["BTC-USD"]})
+            found["channels"] = await make("channels", {"kind": "webhook", "url": "https://hooks.example.org/mine"})
             found["previews"] = await make("rules/preview", {"rule": RULE})
             await make("session", {"key": key})
         [session] = await self.store.records.sessions.listing(account.id, SystemClock().now())
@@ -124,6 +127,7 @@ async def house(url: str, settings: GatewaySettings = GENEROUS) -> AsyncIterator
             history=store.history,
             catalog=store.catalog,
             outbox=store.outbox,
+            webhooks=store.webhooks,
             models=store.models,
             gaps=store.gaps,
             choices=store.choices,

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import json
+import logging
 import re
 import shutil
 import subprocess
@@ -22,13 +23,14 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from tests.conftest import missing
 from tests.gateway.gateway_world import QUICK, World
-from tests.gateway.postgres_world import house
+from tests.gateway.postgres_world import GENEROUS, house
 
 from pricewatch.domain.account import Account, Role
 from pricewatch.domain.errors import Unavailable
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied
 from pricewatch.gateway.rest import cursor
+from pricewatch.gateway.unreadable import Unreadable
 from pricewatch.testing.clock import ManualClock
 
 RULE = {"title": "BTC above 70k", "symbols": ["BTC-USD"], "when": {"type": "above", "level": "70000"}}
@@ -165,17 +167,23 @@ async def test_gateways_count_together_in_redis_and_alone_without(redis_url: str
 
 
 async def test_one_may_have_so_many() -> None:
-    quotas = {"max_rules": 1, "max_keys": 2, "max_watchlists": 1}
+    quotas = {"max_rules": 1, "max_keys": 2, "max_watchlists": 1, "max_webhooks": 1}
     async with World(QUICK.model_copy(update=quotas)).running() as world:
         _, key = await world.account("ann")
         async with aiohttp.ClientSession(headers={"X-API-Key": key}) as http:
             ann = Api(world, http)
-            for path, body in (("/rules", RULE), ("/keys", {}), ("/watchlists", {"name": "x", "symbols": []})):
+            hook = {"kind": "webhook", "url": "https://hooks.example.org/"}
+            for path, body, what in (
+                ("/rules", RULE, "rules"),
+                ("/keys", {}, "keys"),
+                ("/watchlists", {"name": "x", "symbols": []}, "watchlists"),
+                ("/channels", hook, "webhooks"),
+            ):
                 status, made, _ = await ann("POST", path, body)
                 assert status == 201
                 status, problem, _ = await ann("POST", path, body)
                 assert (status, problem["code"]) == (403, "over_quota")
-                assert f"gateway.max_{path.strip('/')}" in problem["detail"]
+                assert f"gateway.max_{what}" in problem["detail"]
                 assert (await ann("DELETE", f"{path}/{made['id']}"))[0] == 204
                 assert (await ann("POST", path, body))[0] == 201
 
@@ -268,6 +276,47 @@ async def test_acts_without_a_document_are_repeated_too(world: World) -> None:
 
 
 @pytest.mark.postgres
+async def test_whose_account_went_elsewhere_is_told_so(database_url: str) -> None:
+    believing = GENEROUS.model_copy(update={"key_ttl": 600.0, "revocation_interval": 600.0})
+    async with house(database_url, believing) as home, aiohttp.ClientSession() as http:
+        account, key = await home.account("ann")
+        http.headers["X-API-Key"] = key
+        url = f"{home.base}/api/v1"
+        async with http.get(f"{url}/me") as answer:
+            assert answer.status == 200
+        await home.store.records.dossiers.erase(account.id)  # as another gateway or the command line does
+        lists = {"name": "majors", "symbols": ["BTC-USD"]}
+        for path, body, more in (
+            ("tickets", None, {}),
+            ("keys", {"title": "x"}, {}),
+            ("watchlists", lists, {"Idempotency-Key": "once"}),
+        ):
+            async with http.post(f"{url}/{path}", json=body, headers=more) as answer:
+                assert answer.status in {401, 404}, await answer.text()
+        async with http.ws_connect(f"{home.base}/ws/v1") as socket:
+            message = await socket.receive(timeout=15)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 4001)
+
+
+@pytest.mark.postgres
+async def test_who_is_erased_here_is_out_at_once(database_url: str) -> None:
+    believing = GENEROUS.model_copy(update={"key_ttl": 600.0})
+    async with house(database_url, believing) as home, aiohttp.ClientSession() as http:
+        account, key = await home.account("ann")
+        _, other = await home.account("bob")
+        _, admin = await home.account("root", Role.ADMIN)
+        url = f"{home.base}/api/v1"
+
+        async def ask(method: str, path: str, as_: str) -> int:
+            async with http.request(method, f"{url}/{path}", headers={"X-API-Key": as_}) as answer:
+                return answer.status
+
+        assert [await ask("GET", "me", one) for one in (key, other)] == [200, 200]
+        assert await ask("DELETE", f"users/{account.id}", admin) == 204
+        assert [await ask("GET", "me", one) for one in (key, other)] == [401, 200]
+
+
+@pytest.mark.postgres
 async def test_an_export_that_breaks_off_does_not_look_whole(database_url: str) -> None:
     async with house(database_url) as home:
         _, key = await home.account("ann")
@@ -343,6 +392,34 @@ async def test_cursors_that_are_not_ours(ann: Api, path: str) -> None:
     for text in ("x", "=", "%00", "AAAA", "9" * 400, own, own[:-2], forged, str(uuid.uuid4()), "é"):
         status, problem, _ = await ann("GET", path, params={"cursor": text})
         assert (status, problem["code"]) == (400, "bad_cursor"), text
+
+
+@pytest.mark.parametrize("head", [b"Content-Encoding: gzip\r\n", b"Content-Encoding: br\r\n", b"no header\r\n"])
+async def test_what_cannot_be_read_is_one_line_in_the_log(
+    world: World, caplog: pytest.LogCaptureFixture, head: bytes
+) -> None:
+    _, key = await world.account("ann")
+    caplog.set_level(logging.INFO)
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.gateway.port)
+    writer.write(b"POST /api/v1/rules HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + key.encode() + b"\r\n")
+    writer.write(b"Content-Type: application/json\r\nContent-Length: 4\r\n" + head + b"\r\nnope")
+    async with asyncio.timeout(15):
+        assert b" 400 " in await reader.readline()
+        writer.write_eof()
+        await reader.read()
+    writer.close()
+    [record] = [one for one in caplog.records if one.name == "pricewatch.gateway.http"]
+    assert (record.levelno, record.exc_info) == (logging.INFO, None)
+    assert record.getMessage().startswith("gateway.unreadable_request: ")
+    assert "400, message:" in record.getMessage()
+    assert key not in caplog.text
+
+
+def test_errors_of_ours_keep_their_traceback() -> None:
+    error = ValueError("ours")
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "Unhandled", (), (ValueError, error, None))
+    assert Unreadable().filter(record)
+    assert (record.levelno, record.exc_info) == (logging.ERROR, (ValueError, error, None))
 
 
 @pytest.mark.parametrize("path", ["/signals?after_seq=1&cursor=", "/gaps?after=1&cursor="])

@@ -147,10 +147,13 @@ async def test_several_at_once(world: World, ann: Api) -> None:
 
 async def test_all_of_a_watchlist_at_once(world: World, http: aiohttp.ClientSession, ann: Api) -> None:
     await world.registry.save_outlook(outlook())
-    made = {"name": "majors", "symbols": ["ETH-USD", "BTC-USD", "DOGE-USD"]}
-    assert (await ann("POST", "/watchlists", made))[0] == 201
+    made = {"name": "majors", "symbols": ["ETH-USD", "BTC-UDS"]}
+    status, problem = await ann("POST", "/watchlists", made)
+    assert (status, problem["field"]) == (422, "symbols[1]")
+    assert "did you mean BTC-USD" in problem["detail"]
+    assert (await ann("POST", "/watchlists", {"name": "majors", "symbols": ["ETH-USD", "BTC-USD"]}))[0] == 201
     status, found = await ann("GET", "/forecasts?watchlist=majors&horizon=6h")
-    assert (status, found["missing"]) == (200, ["ETH-USD", "DOGE-USD"])
+    assert (status, found["missing"]) == (200, ["ETH-USD"])
     assert [one["market"] for one in found["forecasts"]] == ["coinbase:BTC-USD"]
     status, problem = await ann("GET", "/forecasts?watchlist=majors&symbols=BTC-USD")
     assert (status, problem["field"]) == (422, "watchlist")

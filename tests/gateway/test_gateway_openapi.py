@@ -61,7 +61,7 @@ async def test_our_own_routes_say_their_parameters(world: World) -> None:
     for one in table:
         assert set(one.docs.query or ()) <= set(PARAMETERS)
         if isinstance(one, Endpoint) and one.method in {"POST", "PUT", "PATCH"} and one.docs.body is None:
-            assert re.search(r"/(ack|replay|test|pause|resume|tickets|markets.*)$", one.path), (
+            assert re.search(r"/(ack|replay|rotate|test|pause|resume|tickets|markets.*)$", one.path), (
                 f"{one.path} takes no document?"
             )
 

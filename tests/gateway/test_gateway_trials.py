@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
@@ -41,7 +42,9 @@ async def test_a_rule_without_channels_owes_nothing(world: World, ann: Api) -> N
 
 
 async def test_a_rule_of_markets_nobody_hears(world: World, ann: Api) -> None:
-    _, rule = await ann("POST", "/rules", {**MAILED, "venues": ["bitstamp"]})
+    me = uuid.UUID((await ann("GET", "/me"))[1]["id"])
+    stored = await world.store.rules.create(me, json.dumps({**MAILED, "venues": ["bitstamp"]}).encode())
+    rule = {"id": str(stored.id)}
     status, problem = await ann("POST", f"/rules/{rule['id']}/test")
     assert (status, problem["field"]) == (422, "symbols")
     world.shelf.listed.append(Market(9, "bitstamp", "BTC-USD", "btcusd"))
@@ -62,17 +65,24 @@ async def test_rules_over_a_watchlist(world: World, ann: Api) -> None:
     await ann("PUT", f"/watchlists/{made['id']}", {"name": "majors", "symbols": ["ETH-USD", "ETH-USD"]})
     assert (await ann("GET", f"/watchlists/{made['id']}"))[1]["symbols"] == ["ETH-USD"]
     assert (await ann("POST", f"/rules/{rule['id']}/test"))[1]["market"] == "coinbase:ETH-USD"
-    await ann("DELETE", f"/watchlists/{made['id']}")
-    assert (await ann("POST", f"/rules/{rule['id']}/test"))[0] == 422
-    assert world.changes == told + 2
+    for method, body in (("DELETE", None), ("PUT", {"name": "minors", "symbols": []})):
+        status, problem = await ann(method, f"/watchlists/{made['id']}", body)
+        assert (status, problem["code"], rule["id"] in problem["detail"]) == (409, "in_use", True)
+    await ann("DELETE", f"/rules/{rule['id']}")
+    assert (await ann("PUT", f"/watchlists/{made['id']}", {"name": "minors", "symbols": []}))[0] == 200
+    assert (await ann("DELETE", f"/watchlists/{made['id']}"))[0] == 204
+    assert world.changes == told + 4
 
 
 async def test_mail_is_taken_away_by_its_owner(world: World, ann: Api) -> None:
     status, page = await ann("GET", "/channels")
-    assert (status, page["channels"]) == (
-        200,
-        [{"channel": "email", "target": "ann@example.org", "state": "confirmed"}],
-    )
+    [mail] = page["channels"]
+    assert status == 200
+    assert {name: word for name, word in mail.items() if word is not None} == {
+        "channel": "email",
+        "target": "ann@example.org",
+        "state": "confirmed",
+    }
     assert (await ann("DELETE", "/channels/email"))[0] == 204
     assert (await ann("GET", "/channels"))[1]["channels"] == []
     assert (await ann("GET", "/me"))[1]["email"] == ""

@@ -20,11 +20,12 @@ from pricewatch.gateway.rest.endpoint import Access, Endpoint
 BODIES: dict[str, Any] = {
     "/rules/{id}": RULE,
     "/watchlists/{id}": {"name": "stolen", "symbols": []},
+    "/channels/{id}": {"name": "stolen"},
     "/signals/{id}/feedback": {"feedback": "noise"},
     "/users/{id}": {"role": "viewer"},
     "/rules/{id}/snooze": {"for": "1h"},
 }
-OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions", "previews"}
+OWN = {"rules", "signals", "deliveries", "watchlists", "keys", "sessions", "previews", "channels"}
 """Kinds whose ids are of one account."""
 
 
@@ -102,8 +103,10 @@ async def test_listings_and_exports_are_of_ones_own(database_url: str) -> None:
             assert not any(number in text for number in owned.values()), one.path
         async with http.get(f"{home.base}/api/v1/me/export", headers={"X-API-Key": key}) as answer:
             lines = [json.loads(line) for line in (await answer.text()).splitlines()]
-        assert {"account", "key", "rule", "signal", "delivery", "watchlist", "audit"} <= {one["kind"] for one in lines}
-        assert not any("digest" in line or "password" in line for line in lines)
+        assert {"account", "key", "rule", "signal", "delivery", "watchlist", "webhook", "audit"} <= {
+            one["kind"] for one in lines
+        }
+        assert not any("digest" in line or "password" in line or "secret" in line for line in lines)
         async with http.get(f"{home.base}/api/v1/me/export") as answer:
             assert answer.status == 401
 

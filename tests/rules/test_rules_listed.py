@@ -9,7 +9,7 @@ from pricewatch.domain.errors import Invalid
 from pricewatch.domain.market import Market
 from pricewatch.domain.time import SECOND
 from pricewatch.rules.document import Rule, parse
-from pricewatch.rules.listed import check_listed, listings
+from pricewatch.rules.listed import check_listed, check_symbols, listings
 
 NOW = 1_790_000_000 * SECOND
 HERE = listings(
@@ -68,3 +68,10 @@ def test_what_would_wait_for_ever_is_named_with_the_fix(parts: dict[str, Any], f
 
 def test_names_are_believed_while_no_market_is_known() -> None:
     check_listed(rule(symbols=["DOGE-EUR"], venues=["moon"]), frozenset(), now=NOW)
+    check_symbols(["DOGE-EUR"], frozenset())
+
+
+def test_symbols_of_a_list_are_looked_at_alone() -> None:
+    check_symbols(["BTC-USD", "ETH-USD"], HERE)
+    with pytest.raises(Invalid, match="no venue here lists 'BTC-UDS'; did you mean BTC-USD"):
+        check_symbols(["BTC-USD", "BTC-UDS"], HERE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pricewatch.domain.signal import Direction, Signal, signal_id
 from pricewatch.ports.accounts import Accounts
@@ -11,6 +11,7 @@ from pricewatch.ports.journal import FeedLog, LeasedJournal, SystemFeed
 from pricewatch.ports.outbox import Outbox
 from pricewatch.ports.records import Records
 from pricewatch.ports.rules import RuleBook
+from pricewatch.ports.webhooks import Endpoints, Webhooks
 from pricewatch.store.accounts import PostgresAccounts
 from pricewatch.store.feedlog import PostgresFeedLog
 from pricewatch.store.journal import PostgresJournal
@@ -19,10 +20,15 @@ from pricewatch.store.pool import Database
 from pricewatch.store.records import postgres_records
 from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.system import PostgresSystemFeed
+from pricewatch.store.webhooks import PostgresWebhooks
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.journal import MemoryStore
 
 ODD = "NUL \0, quote ' \" \\, \U0001f4c8 \u202e \u2028 e\u0301 \ufeff \x7f \U0010ffff"
+
+
+class WebhookKeeper(Webhooks, Endpoints, Protocol):
+    """Both sides of one keeper."""
 
 
 class Keepers(NamedTuple):
@@ -36,6 +42,7 @@ class Keepers(NamedTuple):
     outbox: Outbox
     system: SystemFeed
     records: Records
+    webhooks: WebhookKeeper
 
 
 def in_memory() -> Keepers:
@@ -44,6 +51,7 @@ def in_memory() -> Keepers:
     return Keepers(
         *(clock, store.accounts, store.rules, store.journal, store.journal, store.outbox, store.journal),
         store.records,
+        store.webhooks,
     )
 
 
@@ -58,6 +66,7 @@ def in_postgres(database: Database) -> Keepers:
         PostgresOutbox(database, clock),
         PostgresSystemFeed(database, clock),
         postgres_records(database, clock),
+        PostgresWebhooks(database, clock),
     )
 
 

@@ -49,10 +49,10 @@ class OutboxPromises:
 
     async def test_channels_are_claimed_apart(self, keepers: Keepers, ann: Account) -> None:
         await self.owe(keepers, ann, 1)
-        await self.owe(keepers, ann, 2, channel="webhook")
-        assert [delivery.channel for delivery in await keepers.outbox.claim("webhook", limit=9, lease=1)] == ["webhook"]
+        await self.owe(keepers, ann, 2, channel="chat")
+        assert [delivery.channel for delivery in await keepers.outbox.claim("chat", limit=9, lease=1)] == ["chat"]
         assert [delivery.channel for delivery in await keepers.outbox.claim("email", limit=9, lease=1)] == ["email"]
-        assert await keepers.outbox.claim("chat", limit=9, lease=1) == []
+        assert await keepers.outbox.claim("pigeon", limit=9, lease=1) == []
 
     async def test_no_delivery_is_claimed_twice_while_leased(self, keepers: Keepers, ann: Account) -> None:
         await self.owe(keepers, ann, *range(60))

@@ -29,4 +29,7 @@ async def _owes_mail(delivery: DeliveryWorker, outbox: Outbox, clock: Clock) -> 
     except Unavailable as error:
         log.info("mails.left", error=str(error))
         return False
-    return any(row.not_before <= now and row.channel not in off for row in rows)
+    return any(
+        row.not_before <= now and row.channel not in off and not delivery.is_held(row.channel, row.target)
+        for row in rows
+    )

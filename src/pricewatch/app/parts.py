@@ -80,7 +80,9 @@ class Assembly:
             self._tapes.add(self._outlet)  # gateways elsewhere see the prices too
         self._sinks = Signals()
         self._drifting = Drifting(store.system, self._sinks, lambda: self.markets)
-        self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox) if "delivery" in self._roles else None
+        self.delivery: DeliveryWorker | None = None
+        if "delivery" in self._roles:
+            self.delivery = DeliveryWorker(settings.delivery, clock, store.outbox, endpoints=store.webhooks)
         self._replaceable = settings.evaluation.replaceable
         if self._replaceable is None:
             self._replaceable = "ingest" not in self._roles
@@ -140,6 +142,7 @@ class Assembly:
                 history=store.history,
                 catalog=store.catalog,
                 outbox=store.outbox,
+                webhooks=store.webhooks,
                 models=store.models,
                 registry=store.registry,
                 desk=Desk(store.registry, store.artefacts, self.clock),
@@ -155,6 +158,7 @@ class Assembly:
             parts=self.parts,
             states=self._states,
             redis=self.settings.bus.url.get_secret_value(),
+            reach=self.settings.delivery.webhook.reach,
         )
         for reader in gateway.readers():
             self._tapes.add(reader)

@@ -42,6 +42,7 @@ from pricewatch.store.rulebook import PostgresRuleBook
 from pricewatch.store.spreads import PostgresSpreads
 from pricewatch.store.system import PostgresSystemFeed
 from pricewatch.store.ticklog import PostgresTickLog
+from pricewatch.store.webhooks import PostgresWebhooks
 from pricewatch.store.writer import TickStore
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,7 @@ class Store:
     accounts: PostgresAccounts
     records: Records
     outbox: PostgresOutbox
+    webhooks: PostgresWebhooks
     feed: PostgresFeedLog
     consumers: PostgresConsumers
     retention: Retention
@@ -127,6 +129,7 @@ def build_store(settings: Settings, url: str, clock: Clock) -> Store:
         accounts=PostgresAccounts(database, clock),
         records=postgres_records(database, clock),
         outbox=PostgresOutbox(database, clock),
+        webhooks=PostgresWebhooks(database, clock),
         feed=PostgresFeedLog(database),
         consumers=PostgresConsumers(database, clock),
         retention=Retention(

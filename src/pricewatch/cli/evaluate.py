@@ -210,3 +210,44 @@ def baselines(
     else:
         emit_table(*baselines_table(found))
     return ExitCode.OK
+
+
+@evaluate.command
+async def alarms(
+    *,
+    account: Annotated[str | None, Parameter(help="Whose rules; everybody's unless given.")] = None,
+    config: ConfigFile = None,
+    report: Report = None,
+    json: AsJson = False,
+) -> int:
+    """Compare the false alarms that stored rules state with those that came, before they were armed and since."""
+    from msgspec import to_builtins
+
+    from pricewatch.app.clock import SystemClock
+    from pricewatch.app.wiring import open_store
+    from pricewatch.appraisal import alarms as work
+    from pricewatch.appraisal.alarms_page import alarms_page, alarms_table, totals_table
+    from pricewatch.engine.falsealarms import FalseAlarmCount
+
+    async with open_store(settings_of(config)) as store:
+        owners = await store.accounts.everyone() if account is None else [await store.owner(account)]
+        with _progress("rules") as show:
+            found = await work.appraise(
+                store.rules.everything(),
+                {one.id: one.name for one in owners},
+                await store.catalog.markets(),
+                count=FalseAlarmCount(store.models, store.records.watchlists),
+                now=SystemClock().now(),
+                progress=show,
+            )
+    _write(report, lambda: alarms_page(found))
+    if json:
+        totals = [{**one._asdict(), "per_week": one.per_week, "factor": one.factor} for one in found.totals]
+        rules = [{**one._asdict(), "markets": to_builtins(one.markets)} for one in found.rules]
+        emit({"rules": rules, "totals": totals})
+    elif found.rules:
+        emit_table(*alarms_table(found))
+        emit_table(*totals_table(found))
+    else:
+        say("no rule states a rate of false alarms; 'false_alarms' of an anomaly condition does, e.g. \"3/week\"")
+    return ExitCode.OK

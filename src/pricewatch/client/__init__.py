@@ -15,9 +15,11 @@ from pricewatch.client.health import Health
 from pricewatch.client.options import Options
 from pricewatch.client.signal import Signal
 from pricewatch.client.signals import Signals
+from pricewatch.client.webhooks import BadWebhook, Webhook, verify
 from pricewatch.domain.errors import Refused
 
 __all__ = [
+    "BadWebhook",
     "BlockingClient",
     "Client",
     "Cursors",
@@ -33,4 +35,6 @@ __all__ = [
     "Signal",
     "Signals",
     "Unauthorized",
+    "Webhook",
+    "verify",
 ]

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from pricewatch.delivery.backoff import Backoff
-from pricewatch.delivery.channels.base import Away, Letter
+from pricewatch.delivery.channels.base import Away, Later, Letter
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.outbox import Delivery
 
@@ -44,10 +44,17 @@ async def carry(delivery: Delivery, stages: Sequence[Stage]) -> None:
         parcel = await stage(parcel)
 
 
-def verdict_of_failure(error: Exception, parcel: Parcel, backoff: Backoff, *, now: int) -> Verdict:
-    """Temporary trouble: when to try again, or that its time is up."""
+def verdict_of_failure(error: Exception, parcel: Parcel, backoff: Backoff, *, now: int, luck: float = 0.0) -> Verdict:
+    """Temporary trouble: when to try again, or that its time is up. `luck` is the share of the pause that is skipped.
+
+    What the other side asks for is obeyed, but for one last attempt at the end of the time there is.
+    """
     waited = (now - parcel.delivery.queued) / SECOND
     delay = backoff.after(parcel.delivery.attempts, waited)
+    if delay is not None:
+        delay *= 1.0 - luck
+        if isinstance(error, Later):
+            delay = min(max(delay, error.wait), backoff.span - waited)
     reached = not isinstance(error, Away)
     if delay is None:
         words = f"gave up after {waited:.0f} s and {parcel.delivery.attempts} attempts: {error}"

@@ -1,4 +1,4 @@
-"""What an operator may set about deliveries and mail."""
+"""What an operator may set about deliveries, mail and webhooks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from pricewatch.accounts.reach import Reach
 
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 """The mail addresses we send to and from: plain, no quoting, no comments, nothing a header could trip over."""
@@ -58,14 +60,55 @@ class EmailSettings(BaseModel):
         return self
 
 
+class WebhookSettings(BaseModel):
+    """How signals are sent to people's own servers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    http: bool = Field(
+        default=False,
+        description="Allow URLs with http://, whose signals travel in clear; for tests and closed networks",
+    )
+    networks: tuple[str, ...] = Field(
+        default=(),
+        description="Networks webhooks may reach though they are not public, like `10.1.0.0/16`; hosts may then be "
+        "given by such an address or by a local name",
+    )
+    ca_file: Path | None = Field(default=None, description="PEM file of certificate authorities to trust instead")
+    concurrency: int = Field(default=32, ge=1, le=512, description="Requests on their way at once, to all endpoints")
+    each: int = Field(default=2, ge=1, le=2, description="Requests on their way at once to one endpoint")
+    connect_timeout: float = Field(default=5.0, gt=0, description="Seconds to find and reach an endpoint")
+    timeout: float = Field(
+        default=15.0,
+        gt=0,
+        description="Seconds until an endpoint must have answered; never more than half of delivery.attempt_timeout",
+    )
+
+    @property
+    def reach(self) -> Reach:
+        """Where they may go."""
+        return Reach(http=self.http, networks=tuple(ipaddress.ip_network(one) for one in self.networks))
+
+    @field_validator("networks")
+    @classmethod
+    def _networks_are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for one in networks:
+            try:
+                ipaddress.ip_network(one)
+            except ValueError as error:
+                raise ValueError(f"{one!r} is no network ({error}); write for example '10.1.0.0/16'") from error
+        return networks
+
+
 class DeliverySettings(BaseModel):
     """How the outbox is worked off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     email: EmailSettings = Field(default=EmailSettings(), description="The mail channel")
+    webhook: WebhookSettings = Field(default=WebhookSettings(), description="The webhook channel")
     poll_interval: float = Field(default=1.0, gt=0, description="Seconds between looks at the outbox without a wake-up")
-    concurrency: int = Field(default=4, ge=1, le=64, description="Deliveries per channel on their way at once")
+    concurrency: int = Field(default=4, ge=1, le=64, description="Mails on their way at once")
     attempt_timeout: float = Field(default=60.0, gt=0, description="Seconds one attempt may take in all")
     lease: float = Field(
         default=120.0, gt=0, description="Seconds a claimed delivery is ours; must exceed attempt_timeout"

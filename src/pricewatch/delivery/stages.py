@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -46,6 +47,7 @@ class Send:
         self._clock = clock
         self._timeout = settings.attempt_timeout
         self._each = Backoff(settings.retry_first, settings.retry_cap, settings.retry_for)
+        self._spread = channel.manners.spread
         self._away = self._each._replace(cap=min(settings.retry_away, settings.retry_cap))
 
     async def __call__(self, parcel: Parcel) -> Parcel | None:
@@ -60,7 +62,8 @@ class Send:
         except Away as error:
             verdict = verdict_of_failure(error, parcel, self._away, now=self._clock.now())
         except Unavailable as error:
-            verdict = verdict_of_failure(error, parcel, self._each, now=self._clock.now())
+            luck = self._spread * random.random()
+            verdict = verdict_of_failure(error, parcel, self._each, now=self._clock.now(), luck=luck)
         except TimeoutError:
             slow = Away(f"no result within {self._timeout} s")
             verdict = verdict_of_failure(slow, parcel, self._away, now=self._clock.now())

@@ -23,7 +23,7 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.app.runtime import Service, first_cause, stop_on_signals
 from pricewatch.app.stages import close_within
 from pricewatch.config import AppSettings, Settings
-from pricewatch.delivery.settings import DeliverySettings, EmailSettings
+from pricewatch.delivery.settings import DeliverySettings, EmailSettings, WebhookSettings
 from pricewatch.demo.mailbox import Mailbox, MailServer
 from pricewatch.demo.rules import documents
 from pricewatch.demo.view import Tap, render
@@ -220,7 +220,8 @@ def _settings(folder: Path, port: int, mail: MailServer, venues: dict[str, str])
         engine=EngineSettings(warm_up=_WARM_UP),
         training=TrainingSettings(refit_interval=300.0, retry_interval=2.0),
         delivery=DeliverySettings(
-            email=EmailSettings(host="127.0.0.1", port=mail.smtp_port, tls="none", sender="alerts@pricewatch.example")
+            email=EmailSettings(host="127.0.0.1", port=mail.smtp_port, tls="none", sender="alerts@pricewatch.example"),
+            webhook=WebhookSettings(http=True, networks=("127.0.0.0/8",)),  # receivers of one's own to play with
         ),
         gateway=GatewaySettings(port=port),
     )

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from pricewatch.accounts.reach import Reach
 from pricewatch.domain.errors import ConfigError, Unavailable
 from pricewatch.domain.market import Quote, Trade
 from pricewatch.domain.signal import FeedEntry
@@ -32,6 +33,7 @@ from pricewatch.gateway.pages import Pages
 from pricewatch.gateway.rest.rules import Parse
 from pricewatch.gateway.routes import Routes
 from pricewatch.gateway.settings import GatewaySettings
+from pricewatch.gateway.unreadable import LOGGER
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.status import Part
 from pricewatch.ports.ticks import PriceTape
@@ -52,7 +54,7 @@ class Gateway:
     """A `Part`, `PriceTape` and `SignalSink`.
 
     `parts` is looked at whenever status is asked for, so parts may be added to it later; the gateway adds itself.
-    `redis`: where gateways count requests together; empty to count alone.
+    `redis`: where gateways count requests together; empty to count alone. `reach`: where webhooks may go.
     `states` may name a market's feed `live`, `quiet` or `blind` better than its age does. `started` is set, and
     `port` right, once requests are answered.
     """
@@ -69,6 +71,7 @@ class Gateway:
         parts: Iterable[Part] = (),
         states: Callable[[], Mapping[str, str]] | None = None,
         redis: str = "",
+        reach: Reach | None = None,
     ) -> None:
         self.started = asyncio.Event()
         self.port = settings.port
@@ -91,6 +94,7 @@ class Gateway:
             parse_rule=parse_rule,
             nudge=self._hub.nudge,
             redis=redis,
+            reach=reach,
         )
         self._door: Door = self._routes.door
         self._sockets = Sockets(
@@ -157,7 +161,8 @@ class Gateway:
 
     async def run(self) -> None:
         """Serve until cancelled; then tell every client to come back, and close. `ConfigError` for a taken port."""
-        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=self._settings.close_timeout)
+        patience = self._settings.close_timeout
+        runner = web.AppRunner(self._application(), access_log=None, logger=LOGGER, shutdown_timeout=patience)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._routes.close)
             stack.push_async_callback(runner.cleanup)

@@ -95,6 +95,12 @@ class KeyRing:
         """Look it up anew the next time."""
         self._cache.pop(digest, None)
 
+    def forget_account(self, account: uuid.UUID) -> None:
+        """Look up all its credentials anew the next time."""
+        gone = [digest for digest, one in self._cache.items() if one.known and one.known.identity.account.id == account]
+        for digest in gone:
+            del self._cache[digest]
+
     async def _look_up(self, digest: bytes, before: _Looked | None, now: int, *, is_session: bool) -> _Looked:
         try:
             known = await (self._session(digest) if is_session else self._key(digest))

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from pricewatch.domain.account import Scope
-from pricewatch.gateway.auth import Door, Identity
+from pricewatch.gateway.auth import Door, Identity, unauthorised
 from pricewatch.gateway.limits import RateLimits
 from pricewatch.gateway.problems import Denied, of_error, reply_bytes
 from pricewatch.gateway.rest.endpoint import Access, Endpoint, Public, only
@@ -55,6 +55,8 @@ class Guard:
                 answer = await self._answer(endpoint, request, who)
             except Exception as error:
                 known = of_error(error)
+                if known is None and not await self._door.standing([who]):
+                    known = of_error(unauthorised("this API key or session ended while the request was answered"))
                 if known is None:
                     raise
                 answer = known

@@ -15,6 +15,7 @@ from pricewatch.ports.records import Records
 from pricewatch.ports.registry import ModelDesk, Registry
 from pricewatch.ports.rules import RuleBook, RuleChanges
 from pricewatch.ports.ticks import Catalog, GapBook, History
+from pricewatch.ports.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,7 @@ class Keepers:
     history: History
     catalog: Catalog
     outbox: Outbox
+    webhooks: Webhooks
     models: ModelStore
     registry: Registry
     desk: ModelDesk

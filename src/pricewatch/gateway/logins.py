@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import NamedTuple
 
 import structlog
@@ -89,6 +90,10 @@ class Logins:
         """A checked password to store for somebody; raises `Invalid`."""
         passwords.check(new, name=account.name)
         return await self._hash(new)
+
+    def forget(self, account: uuid.UUID) -> None:
+        """What was known of its credentials counts no more."""
+        self._ring.forget_account(account)
 
     async def log_out(self, request: web.Request) -> None:
         """End the cookie's session, if there is one."""

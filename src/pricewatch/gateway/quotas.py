@@ -28,6 +28,10 @@ class Quotas:
         """Raises `Denied` (403)."""
         _check("watchlists", (await self._dossiers.holdings(account)).watchlists, self._settings.max_watchlists)
 
+    def check_webhooks(self, held: int) -> None:
+        """Raises `Denied` (403)."""
+        _check("webhooks", held, self._settings.max_webhooks)
+
 
 def _check(what: str, held: int, most: int) -> None:
     if held >= most:

@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 
 from pricewatch.accounts.passwords import Passwords
+from pricewatch.accounts.reach import Reach
 from pricewatch.domain.errors import Unavailable
 from pricewatch.domain.time import DAY
 from pricewatch.gateway.auth import Door
@@ -47,6 +48,7 @@ from pricewatch.gateway.rest.session import BrowserSessions
 from pricewatch.gateway.rest.signals import Signals
 from pricewatch.gateway.rest.trials import Trials
 from pricewatch.gateway.rest.users import Users
+from pricewatch.gateway.rest.webhooks import WebhookChannels
 from pricewatch.gateway.settings import GatewaySettings
 from pricewatch.ports.clock import Clock
 
@@ -76,6 +78,7 @@ class Routes:
         parse_rule: Parse,
         nudge: Callable[[uuid.UUID], None],
         redis: str = "",
+        reach: Reach | None = None,
     ) -> None:
         records = keepers.records
         self._records = records
@@ -114,18 +117,28 @@ class Routes:
                 parse=parse_rule,
                 quotas=quotas,
                 lists=records.watchlists,
+                webhooks=keepers.webhooks,
                 clock=clock,
             ),
             Alarms(keepers.rules, keepers.models, records.watchlists, board, clock),
             Commands(keepers.rules, keepers.changes, clock),
             Trials(keepers.rules, keepers.outbox, records, board, clock),
-            Channels(keepers.accounts, ring),
+            Channels(keepers.accounts, keepers.webhooks, ring),
+            WebhookChannels(
+                keepers.webhooks,
+                records.trials,
+                keepers.outbox,
+                quotas=quotas,
+                clock=clock,
+                reach=reach or Reach(),
+                overlap=settings.webhook_overlap,
+            ),
             Forecasts(keepers.registry, records.watchlists, board, clock),
             Models(keepers.registry, keepers.desk, board, records.audit, clock),
             Explanations(keepers.feed, keepers.models, keepers.registry),
             Signals(keepers.feed, records.verdicts, keepers.outbox),
             NamedConsumers(keepers.consumers, nudge),
-            Desk(records.watchlists, records.audit, quotas, keepers.changes),
+            Desk(records.watchlists, records.audit, quotas, book=keepers.rules, changes=keepers.changes, board=board),
             Deliveries(keepers.outbox, records.audit, clock),
             Gaps(keepers.gaps, board),
             Choices(keepers.choices, keepers.market_changes, clock),

@@ -82,6 +82,10 @@ class GatewaySettings(BaseModel):
     anonymous_limit: int = Field(default=120, ge=1, description="Refused credentials of an address per minute.")
     max_rules: int = Field(default=10_000, ge=0, description="Rules of one account.")
     max_keys: int = Field(default=100, ge=0, description="API keys of one account, without the revoked ones.")
+    max_webhooks: int = Field(default=20, ge=0, description="Webhooks of one account.")
+    webhook_overlap: float = Field(
+        default=86_400.0, ge=0, description="Seconds a webhook's old secret signs beside its new one."
+    )
     max_watchlists: int = Field(default=200, ge=0, description="Watchlists of one account.")
 
     preview_patience: float = Field(

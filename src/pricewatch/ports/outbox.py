@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 import msgspec
 
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import FeedEntry, Signal
 
 
 class DeliveryState(enum.StrEnum):
@@ -25,10 +25,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One signal to one channel of one user, claimed for one attempt."""
 
     id: uuid.UUID
-    """Stable over all attempts: it is the mail's Message-ID."""
+    """Stable over all attempts: it is the mail's Message-ID, and the webhook's `webhook-id`."""
     account_id: uuid.UUID
     channel: str
     target: str
+    """The mail address, or the webhook's id."""
     signal: Signal
     attempts: int
     """Attempts begun, this one included."""
@@ -36,6 +37,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """When it was written (wall clock, µs)."""
     token: uuid.UUID
     """The lease: only its holder may mark."""
+    entry: FeedEntry | None = None
+    """The signal at its place in the feed; None for a test, which has none."""
 
 
 class DeliveryRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,8 +71,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Outbox(Protocol):
     """Deliveries, claimed one batch at a time by any number of workers."""
 
-    async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
-        """Due deliveries, oldest first, each leased for `lease` seconds; expired leases are due again."""
+    async def claim(
+        self, channel: str, *, limit: int, lease: float, each: int | None = None, skip: Collection[str] = ()
+    ) -> list[Delivery]:
+        """Due deliveries, oldest first, each leased for `lease` seconds; expired leases are due again.
+
+        With `each`, at most so many of one target; then also none of the targets in `skip`.
+        """
         ...
 
     async def sent(self, delivery: Delivery, reply: str) -> bool:
@@ -84,8 +92,15 @@ class Outbox(Protocol):
         """Never: to the dead-letter list, with the reason. False when the lease was lost."""
         ...
 
-    async def revive(self, delivery: uuid.UUID) -> None:
-        """A dead letter is due again; raises `NotFound`."""
+    async def expire(self, channel: str, targets: Collection[str], *, before: int, error: str) -> int:
+        """Give up, with this reason, what waits for these targets and was written before (µs); how many it was."""
+        ...
+
+    async def revive(self, delivery: uuid.UUID, *, account: uuid.UUID | None = None) -> None:
+        """A dead letter is due again; raises `NotFound`.
+
+        With an account: one of its own, and one that was sent, too.
+        """
         ...
 
     async def listing(

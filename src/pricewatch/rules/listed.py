@@ -36,11 +36,17 @@ def check_listed(rule: Rule, here: Collection[Listing], *, now: int) -> None:
     by_symbol: dict[str, set[str]] = {}
     for venue, symbol in here:
         by_symbol.setdefault(symbol, set()).add(venue)
-    _check_names("symbols", symbols, by_symbol, "GET /api/v1/symbols lists them")
+    check_symbols(symbols, here)
     venues = {venue for venue, _ in here}
     _check_names("venues", rule.venues or (), venues, "there are " + ", ".join(sorted(venues)))
     for symbol in symbols:
         _check_together(rule, symbol, sorted(by_symbol[symbol]))
+
+
+def check_symbols(symbols: Iterable[str], here: Collection[Listing]) -> None:
+    """Raises `Invalid` for the first that nobody lists here, unless no market is known at all."""
+    if here:
+        _check_names("symbols", symbols, {symbol for _, symbol in here}, "GET /api/v1/symbols lists them")
 
 
 def _check_names(field: str, names: Iterable[str], known: Collection[str], otherwise: str) -> None:

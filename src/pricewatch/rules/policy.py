@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -13,8 +14,9 @@ from pricewatch.rules.bars import Bar, bar
 from pricewatch.rules.numbers import Number, percent, positive, shown
 from pricewatch.rules.quiet import Quiet, QuietDocument
 
-CHANNELS = ("email",)
+CHANNELS = ("email", "webhook", "webhook:NAME")
 """The channels a rule may name; every signal goes to the feed in any case."""
+_CHANNEL = re.compile(r"email|webhook(?::[A-Za-z0-9][A-Za-z0-9._-]{0,63})?")
 LONGEST = 30 * DAY
 MOST_FIRES = 1_000_000
 MOST_PER_HOUR = 1_000
@@ -60,7 +62,13 @@ class PolicyDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ] = False
     clear_signal: Annotated[bool, msgspec.Meta(description="Send a signal when it ends.")] = True
     severity: Severity = "info"
-    channels: Annotated[list[str], msgspec.Meta(description="Channels beside the feed: 'email'.", max_length=8)] = []
+    channels: Annotated[
+        list[str],
+        msgspec.Meta(
+            description="Channels beside the feed: 'email', 'webhook' (all of yours) or 'webhook:NAME' (that one).",
+            max_length=8,
+        ),
+    ] = []
     mail_on_clear: Annotated[bool, msgspec.Meta(description="Use the channels for the end as well.")] = False
     suspect: Annotated[
         bool,
@@ -212,7 +220,7 @@ def _fires(written: int | str) -> int:
 def build(document: PolicyDocument, *, emits_clear: bool, own_bar: int = MINUTE) -> Policy:
     """The checked policy; `own_bar` where it names none. Raises `Invalid` for contradictions."""
     for number, channel in enumerate(document.channels):
-        if channel not in CHANNELS:
+        if not _CHANNEL.fullmatch(channel):
             raise Invalid(f"$.policy.channels[{number}]", f"{shown(channel)} is no channel; known: {list(CHANNELS)}")
     if document.fire_on_arming and not emits_clear:
         raise Invalid(

@@ -22,7 +22,7 @@ _RECORDS = sql.load("records")
 _PAGE = 500
 _NOBODY = uuid.UUID(int=0)
 _EVER = 2**62
-_INSTANTS = frozenset({"created", "committed", "queued", "sent", "acknowledged", "changed", "at"})
+_INSTANTS = frozenset({"created", "committed", "queued", "sent", "acknowledged", "changed", "at", "disabled"})
 _TEXTS = frozenset({"document", "payload", "detail"})
 
 Cursor = tuple[Any, ...]
@@ -49,6 +49,8 @@ class PostgresDossiers:
             yield "key", {"id": str(key.id), "prefix": key.prefix, "title": key.title, "created": rfc3339(key.created)}
         for row in await self._database.fetch(_RECORDS["page_of_watchlists"], account.id, None, _EVER):
             yield "watchlist", _document(row)
+        for row in await self._database.fetch(_SQL["webhooks"], account.id):
+            yield "webhook", _document(row)
         sections: tuple[tuple[str, str, Cursor, Callable[[Row], Cursor]], ...] = (
             ("rule", "rule_versions", (_NOBODY, 0), lambda row: (row["rule_id"], row["version"])),
             ("signal", "signals", (0,), lambda row: (row["seq"],)),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from pricewatch.domain.errors import NotFound
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.outbox import Attempt, Delivery, DeliveryRow, DeliveryState
@@ -17,6 +17,7 @@ from pricewatch.store.pool import Database, Row
 
 _SQL = sql.load("outbox")
 _LONGEST = 2_000
+_NOTHING_TO_REPEAT = "there is no delivery of yours under this id that was sent or given up"
 
 _decode = msgspec.json.Decoder(Signal).decode
 
@@ -31,11 +32,16 @@ class PostgresOutbox:
         self._database = database
         self._clock = clock
 
-    async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
+    async def claim(
+        self, channel: str, *, limit: int, lease: float, each: int | None = None, skip: Collection[str] = ()
+    ) -> list[Delivery]:
         """Never waits for another worker: what that one is claiming is passed over."""
         now = self._clock.now()
-        until = now + round(lease * SECOND)
-        rows = await self._database.fetch(_SQL["claim"], channel, now, limit, until, uuid.uuid4())
+        fields = (channel, now, limit, now + round(lease * SECOND), uuid.uuid4())
+        if each is None:
+            rows = await self._database.fetch(_SQL["claim"], *fields)
+        else:
+            rows = await self._database.fetch(_SQL["claim_apart"], *fields, each, list(skip))
         return [_delivery(row) for row in rows]
 
     async def sent(self, delivery: Delivery, reply: str) -> bool:
@@ -51,10 +57,15 @@ class PostgresOutbox:
         """Stays until revived."""
         return await self._mark("dead", delivery, _plain(error), self._clock.now())
 
-    async def revive(self, delivery: uuid.UUID) -> None:
+    async def expire(self, channel: str, targets: Collection[str], *, before: int, error: str) -> int:
+        """What is being sent just now is left alone."""
+        gone: int = await self._database.fetchval(_SQL["expire"], channel, list(targets), before, _plain(error))
+        return gone
+
+    async def revive(self, delivery: uuid.UUID, *, account: uuid.UUID | None = None) -> None:
         """Its attempts go on counting; raises `NotFound` for what is no dead letter."""
-        if await self._database.fetchval(_SQL["revive"], delivery, self._clock.now()) is None:
-            raise NotFound(f"there is no dead letter {delivery}")
+        if await self._database.fetchval(_SQL["revive"], delivery, self._clock.now(), account) is None:
+            raise NotFound(f"there is no dead letter {delivery}" if account is None else _NOTHING_TO_REPEAT)
 
     async def listing(
         self,
@@ -98,15 +109,22 @@ class PostgresOutbox:
 
 
 def _delivery(row: Row) -> Delivery:
+    signal = _decode(row["payload"])
+    entry = None
+    if row["seq"] is not None:
+        entry = FeedEntry(
+            feed=row["feed_id"], epoch=row["epoch"], seq=row["seq"], signal=signal, committed=row["committed_at"]
+        )
     return Delivery(
         id=row["id"],
         account_id=row["account_id"],
         channel=row["channel"],
         target=row["target"],
-        signal=_decode(row["payload"]),
+        signal=signal,
         attempts=row["attempts"],
         queued=row["queued_at"],
         token=row["lease_token"],
+        entry=entry,
     )
 
 

@@ -16,6 +16,7 @@ STRUCK = "[redacted]"
 _SECRET_KEYS = re.compile(r"passw|secret|token|api_?key|authori[sz]ation|cookie|credential|private_key", re.IGNORECASE)
 _SECRET_VALUES = (
     (re.compile(r"pw_[A-Za-z0-9]{4,16}_[A-Za-z0-9_-]{8,}"), STRUCK),
+    (re.compile(r"whsec_[A-Za-z0-9+/=_-]{8,}"), STRUCK),
     (re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {STRUCK}"),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@/]+@"), rf"\1:{STRUCK}@"),
 )

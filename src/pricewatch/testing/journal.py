@@ -16,8 +16,9 @@ from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.clock import ManualClock
 from pricewatch.testing.consumers import MemoryConsumers
 from pricewatch.testing.outbox import MemoryOutbox
-from pricewatch.testing.records import memory_records
+from pricewatch.testing.records import memory_records, owed_on
 from pricewatch.testing.rules import MemoryRuleBook
+from pricewatch.testing.webhooks import MemoryWebhooks
 
 
 class MemoryJournal:
@@ -26,8 +27,16 @@ class MemoryJournal:
     Set `down` to be `Unavailable`.
     """
 
-    def __init__(self, clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook, outbox: MemoryOutbox) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        accounts: MemoryAccounts,
+        rules: MemoryRuleBook,
+        outbox: MemoryOutbox,
+        webhooks: MemoryWebhooks,
+    ) -> None:
         self._clock = clock
+        self._webhooks = webhooks
         self._accounts = accounts
         self._rules = rules
         self._outbox = outbox
@@ -127,7 +136,7 @@ class MemoryJournal:
         for entry in entries if mail else ():
             for account in await self._accounts.everyone():
                 if account.role is Role.ADMIN and account.email:
-                    self._outbox.queue(entry.signal, "email", account.email, account=account.id)
+                    self._outbox.queue(entry.signal, "email", account.email, account=account.id, entry=entry)
         return entries
 
     async def standing(self, rules: Sequence[uuid.UUID]) -> list[Signal]:
@@ -172,10 +181,8 @@ class MemoryJournal:
         self._feeds.setdefault(signal.account_id, []).append(entry)
         self._known[signal.id] = entry
         owner = await self._accounts.get(signal.account_id)
-        for channel in dict.fromkeys(signal.channels):
-            target = owner.email if channel == "email" and owner is not None else ""
-            if channel != "email" or target:
-                self._outbox.queue(signal, channel, target, not_before=signal.not_before)
+        for channel, target in owed_on(owner, self._webhooks, signal):
+            self._outbox.queue(signal, channel, target, not_before=signal.not_before, entry=entry)
         return entry
 
 
@@ -187,6 +194,7 @@ class MemoryStore:
         self.accounts = MemoryAccounts(self.clock)
         self.rules = MemoryRuleBook(self.clock, self.accounts, batch=batch)
         self.outbox = MemoryOutbox(self.clock)
-        self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox)
-        self.records = memory_records(self.clock, self.accounts, self.rules, self.outbox)
+        self.webhooks = MemoryWebhooks(self.clock, self.accounts, self.outbox)
+        self.journal = MemoryJournal(self.clock, self.accounts, self.rules, self.outbox, self.webhooks)
+        self.records = memory_records(self.clock, self.accounts, self.rules, self.outbox, self.webhooks)
         self.consumers = MemoryConsumers(self.journal, self.clock)

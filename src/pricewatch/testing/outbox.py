@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from pricewatch.domain.errors import NotFound
-from pricewatch.domain.signal import Signal
+from pricewatch.domain.signal import FeedEntry, Signal
 from pricewatch.domain.time import SECOND
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.outbox import Attempt, Delivery, DeliveryRow, DeliveryState
@@ -25,6 +26,7 @@ class _Owed(msgspec.Struct):
     signal: Signal
     row: DeliveryRow
     account: uuid.UUID
+    entry: FeedEntry | None = None
     lease_until: int = 0
     token: uuid.UUID | None = None
     reply: str | None = None
@@ -43,7 +45,14 @@ class MemoryOutbox:
         self._owed: dict[uuid.UUID, _Owed] = {}
 
     def queue(
-        self, signal: Signal, channel: str, target: str, *, account: uuid.UUID | None = None, not_before: int = 0
+        self,
+        signal: Signal,
+        channel: str,
+        target: str,
+        *,
+        account: uuid.UUID | None = None,
+        not_before: int = 0,
+        entry: FeedEntry | None = None,
     ) -> None:
         """For the journal: what is there already is left alone. `account`: who gets it, if not whose signal it is."""
         now = self._clock.now()
@@ -59,20 +68,29 @@ class MemoryOutbox:
             sent=None,
             last_error=None,
         )
-        self._owed.setdefault(row.id, _Owed(signal, row, account or signal.account_id))
+        self._owed.setdefault(row.id, _Owed(signal, row, account or signal.account_id, entry))
 
-    async def claim(self, channel: str, *, limit: int, lease: float) -> list[Delivery]:
+    def drop(self, target: str, error: str) -> None:
+        """For the webhooks: what waits for this target is given up."""
+        for owed in self._owed.values():
+            if owed.row.target == target and owed.row.state is DeliveryState.QUEUED:
+                _change(owed, state=DeliveryState.DEAD, last_error=error)
+
+    async def claim(
+        self, channel: str, *, limit: int, lease: float, each: int | None = None, skip: Collection[str] = ()
+    ) -> list[Delivery]:
         """As the port says: the longest due first."""
         now, token = self._clock.now(), uuid.uuid4()
         open_states = {DeliveryState.QUEUED, DeliveryState.SENDING}
         open_ones = (owed for owed in self._owed.values() if owed.row.state in open_states)
         due = sorted((owed for owed in open_ones if owed.row.channel == channel and owed.due <= now), key=_due)
-        for owed in due[:limit]:
+        taken = due[:limit] if each is None else _apart(due, each, skip)[:limit]
+        for owed in taken:
             owed.token, owed.lease_until = token, now + round(lease * SECOND)
             _change(owed, state=DeliveryState.SENDING, attempts=owed.row.attempts + 1)
             begun = Attempt(attempt=owed.row.attempts, begun=now, ended=None, outcome=None, detail=None)
             owed.tries = [*owed.tries, begun]
-        return [_delivery(owed, token) for owed in due[:limit]]
+        return [_delivery(owed, token) for owed in taken]
 
     async def sent(self, delivery: Delivery, reply: str) -> bool:
         """As the port says."""
@@ -95,10 +113,20 @@ class MemoryOutbox:
         """As the port says."""
         return self._mark(delivery, DeliveryState.DEAD, "dead", error, last_error=_plain(error))
 
-    async def revive(self, delivery: uuid.UUID) -> None:
+    async def expire(self, channel: str, targets: Collection[str], *, before: int, error: str) -> int:
+        """As the port says."""
+        waiting = [owed for owed in self._owed.values() if owed.row.state is DeliveryState.QUEUED]
+        late = [one for one in waiting if one.row.channel == channel and one.row.target in targets]
+        gone = [owed for owed in late if owed.row.queued < before]
+        for owed in gone:
+            _change(owed, state=DeliveryState.DEAD, last_error=error)
+        return len(gone)
+
+    async def revive(self, delivery: uuid.UUID, *, account: uuid.UUID | None = None) -> None:
         """As the port says; its attempts go on counting."""
         owed = self._owed.get(delivery)
-        if owed is None or owed.row.state is not DeliveryState.DEAD:
+        states = {DeliveryState.DEAD} if account is None else {DeliveryState.DEAD, DeliveryState.SENT}
+        if owed is None or owed.row.state not in states or account not in {None, owed.account}:
             raise NotFound(f"there is no dead letter {delivery}")
         owed.token = None
         _change(owed, state=DeliveryState.QUEUED, not_before=self._clock.now())
@@ -151,6 +179,17 @@ def _due(owed: _Owed) -> int:
     return owed.due
 
 
+def _apart(due: Sequence[_Owed], each: int, skip: Collection[str]) -> list[_Owed]:
+    """So many of each target at most, and none of those to skip."""
+    seen: Counter[str] = Counter()
+    found = []
+    for owed in due:
+        seen[owed.row.target] += 1
+        if owed.row.target not in skip and seen[owed.row.target] <= each:
+            found.append(owed)
+    return found
+
+
 def _change(owed: _Owed, **changes: object) -> None:
     owed.row = msgspec.structs.replace(owed.row, **changes)
 
@@ -165,6 +204,7 @@ def _delivery(owed: _Owed, token: uuid.UUID) -> Delivery:
         attempts=owed.row.attempts,
         queued=owed.row.queued,
         token=token,
+        entry=owed.entry,
     )
 
 

@@ -17,9 +17,16 @@ from pricewatch.ports.records import Answer, Begun, Feedback, Holdings, Records,
 from pricewatch.testing.accounts import MemoryAccounts
 from pricewatch.testing.outbox import MemoryOutbox
 from pricewatch.testing.rules import MemoryRuleBook
+from pricewatch.testing.webhooks import MemoryWebhooks
 
 
-def memory_records(clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook, outbox: MemoryOutbox) -> Records:
+def memory_records(
+    clock: Clock,
+    accounts: MemoryAccounts,
+    rules: MemoryRuleBook,
+    outbox: MemoryOutbox,
+    webhooks: MemoryWebhooks,
+) -> Records:
     """Every keeper of `ports.records`."""
     lists = MemoryWatchlists(clock, accounts)
     return Records(
@@ -29,8 +36,8 @@ def memory_records(clock: Clock, accounts: MemoryAccounts, rules: MemoryRuleBook
         watchlists=lists,
         verdicts=MemoryVerdicts(clock),
         repeats=MemoryRepeats(clock),
-        dossiers=MemoryDossiers(accounts, rules, lists),
-        trials=MemoryTrials(accounts, outbox),
+        dossiers=MemoryDossiers(accounts, rules, lists, webhooks),
+        trials=MemoryTrials(accounts, outbox, webhooks),
     )
 
 
@@ -157,10 +164,13 @@ class MemoryRepeats:
 class MemoryDossiers:
     """Keeps `ports.records.Dossiers`, as far as memory goes: accounts, keys, watchlists and rules."""
 
-    def __init__(self, accounts: MemoryAccounts, rules: MemoryRuleBook, lists: MemoryWatchlists) -> None:
+    def __init__(
+        self, accounts: MemoryAccounts, rules: MemoryRuleBook, lists: MemoryWatchlists, webhooks: MemoryWebhooks
+    ) -> None:
         self._accounts = accounts
         self._rules = rules
         self._lists = lists
+        self._webhooks = webhooks
 
     async def holdings(self, account: uuid.UUID) -> Holdings:
         """As the port says."""
@@ -176,6 +186,8 @@ class MemoryDossiers:
         yield "account", {**msgspec.to_builtins(account), "created": rfc3339(account.created)}
         for key in await self._accounts.keys(account.id):
             yield "key", {"id": str(key.id), "prefix": key.prefix, "title": key.title, "created": rfc3339(key.created)}
+        for hook in await self._webhooks.listing(account.id):
+            yield "webhook", {"id": str(hook.id), "name": hook.name, "url": hook.url, "created": rfc3339(hook.created)}
         for rule in await self._rules.page(account.id, limit=2**31):
             yield "rule", {"rule_id": str(rule.id), "version": rule.version, "document": msgspec.Raw(rule.document)}
 
@@ -183,22 +195,35 @@ class MemoryDossiers:
         """As the port says."""
         self._accounts.remove(account, by)
         self._lists.held = {one.id: one for one in self._lists.held.values() if one.account_id != account}
+        self._webhooks.forget(account)
 
 
 class MemoryTrials:
     """Keeps `ports.records.Trials`."""
 
-    def __init__(self, accounts: MemoryAccounts, outbox: MemoryOutbox) -> None:
+    def __init__(self, accounts: MemoryAccounts, outbox: MemoryOutbox, webhooks: MemoryWebhooks) -> None:
         self._accounts = accounts
         self._outbox = outbox
+        self._webhooks = webhooks
 
     async def owe(self, signal: Signal) -> None:
         """As the port says."""
         account = await self._accounts.get(signal.account_id)
-        for channel in signal.channels:
-            target = account.email if channel == "email" and account is not None else ""
-            if channel != "email" or target:
-                self._outbox.queue(signal, channel, target)
+        for channel, target in owed_on(account, self._webhooks, signal):
+            self._outbox.queue(signal, channel, target)
+
+
+def owed_on(owner: Account | None, webhooks: MemoryWebhooks, signal: Signal) -> list[tuple[str, str]]:
+    """The deliveries that the words of a signal's channels mean: channel and target."""
+    found: list[tuple[str, str]] = []
+    for word in signal.channels:
+        if word == "email":
+            found += [("email", owner.email)] if owner is not None and owner.email else []
+        elif word.startswith("webhook"):
+            found += [("webhook", target) for target in webhooks.owed_on(signal.account_id, word)]
+        else:
+            found.append((word, ""))
+    return list(dict.fromkeys(found))
 
 
 def _id(one: Watchlist) -> uuid.UUID:

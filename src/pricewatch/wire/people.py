@@ -168,21 +168,6 @@ class AuditPage(msgspec.Struct, frozen=True):
     next: str | None
 
 
-class ChannelDocument(msgspec.Struct, frozen=True):
-    """`state` is `confirmed`: an address not confirmed gets nothing and is not listed."""
-
-    channel: str
-    target: str
-    state: str
-
-
-class ChannelPage(msgspec.Struct, frozen=True):
-    """Where one is reached beside the feed."""
-
-    channels: list[ChannelDocument]
-    next: str | None
-
-
 class WatchlistBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Symbols under a name."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -14,15 +15,42 @@ class Away(Unavailable):
     """The other side cannot be reached or does not let us in: says nothing about this delivery."""
 
 
+class Later(Unavailable):
+    """Try again later, and not before `wait` seconds have gone by: the other side said so."""
+
+    def __init__(self, words: str, wait: float) -> None:
+        super().__init__(words)
+        self.wait = wait
+
+
+class Manners(NamedTuple):
+    """How a channel's deliveries are brought."""
+
+    at_once: int | None = None
+    """How many at the same time; None for what the operator set for all."""
+    each: int | None = None
+    """How many of them to one target; None for any number."""
+    spread: float = 0.0
+    """The share of a pause between attempts that luck may take away, so that not all come back at once."""
+
+
 class Letter(msgspec.Struct, frozen=True):
     """A delivery ready for the wire."""
 
     target: str
     body: bytes
+    id: str = ""
+    """The delivery's, for channels that say it beside the body."""
 
 
 class Channel(Protocol):
     """One way to reach people."""
+
+    manners: Manners
+
+    def held(self) -> Collection[str]:
+        """Targets that are left alone for now; looked at where `manners.each` is set."""
+        ...
 
     def render(self, delivery: Delivery, *, now: int) -> Letter:
         """Pure. Raises `Refused` for what can never be sent. `now` in µs, wall clock."""

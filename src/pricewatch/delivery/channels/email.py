@@ -9,7 +9,7 @@ from contextlib import suppress
 import aiosmtplib
 from aiosmtplib import SMTP
 
-from pricewatch.delivery.channels.base import Away, Letter
+from pricewatch.delivery.channels.base import Away, Letter, Manners
 from pricewatch.delivery.channels.mail import compose
 from pricewatch.delivery.figures import printable
 from pricewatch.delivery.settings import EmailSettings
@@ -22,6 +22,8 @@ _SERVICE_CLOSING = 421
 class EmailChannel:
     """As many connections as mails are on their way at once; each is kept a while for the next mail."""
 
+    manners = Manners()
+
     def __init__(self, settings: EmailSettings) -> None:
         self._settings = settings
         self._idle: list[tuple[SMTP, float]] = []
@@ -30,6 +32,10 @@ class EmailChannel:
     def render(self, delivery: Delivery, *, now: int) -> Letter:
         """The whole message. Raises `Refused` for an address no mail can go to."""
         return compose(delivery, self._settings, now=now)
+
+    def held(self) -> tuple[str, ...]:
+        """Mail goes through one server: there is nothing to hold apart."""
+        return ()
 
     async def send(self, letter: Letter) -> str:
         """Hand the mail over; returns the server's words after DATA."""

@@ -152,8 +152,11 @@ class Sockets:
         except* _Ended:
             pass
         except* Exception:
-            log.exception("feed.failed", session=str(session.id))
-            outlet.end(Close.INTERNAL)
+            if await self._door.standing([identity]):
+                log.exception("feed.failed", session=str(session.id))
+                outlet.end(Close.INTERNAL)
+            else:  # erased meanwhile, and with it what the feed is read from
+                outlet.end(Close.KEY_REVOKED)
 
     async def _listen(self, response: web.WebSocketResponse, link: Link) -> None:
         loop = asyncio.get_running_loop()

@@ -10,28 +10,34 @@ from pricewatch.gateway.credentials import KeyRing
 from pricewatch.gateway.problems import reply
 from pricewatch.gateway.rest.endpoint import Access, Docs, Endpoint, no_content
 from pricewatch.ports.accounts import Accounts, Change
-from pricewatch.wire.people import ChannelDocument, ChannelPage
+from pricewatch.ports.webhooks import Webhooks
+from pricewatch.wire.channel import ChannelPage, mail, webhook
 
 
 class Channels:
-    """An administrator writes the mail address and answers for it; its owner may take it away."""
+    """All channels in one list.
 
-    def __init__(self, accounts: Accounts, ring: KeyRing) -> None:
+    An administrator writes the mail address and answers for it; its owner may take it away.
+    """
+
+    def __init__(self, accounts: Accounts, webhooks: Webhooks, ring: KeyRing) -> None:
+        self._webhooks = webhooks
         self._accounts = accounts
         self._ring = ring
 
     def endpoints(self) -> list[Endpoint]:
-        """Mail is the one channel there is."""
+        """What is special to webhooks is a resource of its own."""
         return [
             Endpoint("GET", "/channels", self.listing, docs=Docs(ChannelPage, query=())),
             Endpoint("DELETE", "/channels/email", self.remove, Access.OWN, Docs(status=204, query=(), also=(404,))),
         ]
 
     async def listing(self, _: web.Request, who: Identity) -> web.Response:
-        """One's own channels."""
+        """One's own channels: mail, and webhooks with why they were disabled."""
         found = await self._accounts.get(who.account.id)
         address = found.email if found is not None else ""
-        return reply(ChannelPage([ChannelDocument("email", address, "confirmed")] if address else [], None))
+        hooks = await self._webhooks.listing(who.account.id)
+        return reply(ChannelPage([*([mail(address)] if address else []), *map(webhook, hooks)], None))
 
     async def remove(self, _: web.Request, who: Identity) -> web.Response:
         """No more mails: rules go on, and their signals go to the feed alone."""

@@ -24,11 +24,12 @@ class Deliveries:
         self._clock = clock
 
     def endpoints(self) -> list[Endpoint]:
-        """A dead letter is sent again by an administrator."""
+        """What was given up is sent again by its owner or by an administrator."""
         page = ("cursor", "limit")
         return [
             Endpoint("GET", "/deliveries", self.listing, docs=Docs(DeliveryPage, query=("state", *page))),
             Endpoint("GET", "/deliveries/{id}", self.get, docs=Docs(DeliveryDetail, query=())),
+            Endpoint("POST", "/deliveries/{id}/replay", self.repeat, Access.WRITE, Docs(status=204, query=())),
             Endpoint("GET", "/dead-letters", self.dead, Access.ADMIN, Docs(DeliveryPage, query=page)),
             Endpoint("POST", "/dead-letters/{id}/replay", self.replay, Access.ADMIN, Docs(status=204, query=())),
         ]
@@ -44,6 +45,15 @@ class Deliveries:
         """One of the account's deliveries, with every attempt and what the other side replied."""
         row, attempts = await self._outbox.get(who.account.id, identifier(request))
         return reply(detail(row, attempts))
+
+    async def repeat(self, request: web.Request, who: Identity) -> web.Response:
+        """Bring one of one's own deliveries again, now, under its old id: one that was given up or sent."""
+        number = identifier(request)
+        await self._outbox.revive(number, account=who.account.id)
+        await self._audit.note(
+            "delivery.replay", str(number), at=self._clock.now(), by=who.account.id, account=who.account.id
+        )
+        return no_content()
 
     async def dead(self, request: web.Request, _: Identity) -> web.Response:
         """Everybody's deliveries that were given up, newest first."""

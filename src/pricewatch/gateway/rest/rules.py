@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
@@ -24,6 +24,7 @@ from pricewatch.gateway.rest.endpoint import (
 from pricewatch.ports.clock import Clock
 from pricewatch.ports.records import Watchlists
 from pricewatch.ports.rules import RuleBook, RuleChanges
+from pricewatch.ports.webhooks import Webhooks
 from pricewatch.rules.document import Rule, RuleDocument
 from pricewatch.rules.listed import check_listed, listings
 from pricewatch.wire.pages import RulePage, RuleVersionPage, version
@@ -45,11 +46,13 @@ class Rules:
         parse: Parse,
         quotas: Quotas,
         lists: Watchlists,
+        webhooks: Webhooks,
         clock: Clock,
     ) -> None:
         self._clock = clock
         self._book = book
         self._lists = lists
+        self._webhooks = webhooks
         self._quotas = quotas
         self._changes = changes
         self._board = board
@@ -117,7 +120,19 @@ class Rules:
         check_listed(wanted, listings(self._board.everything()), now=self._clock.now())
         if wanted.watchlist is not None:
             await self._check_list(who, wanted.watchlist)
+        await self._check_webhooks(who, wanted.policy.channels)
         return body
+
+    async def _check_webhooks(self, who: Identity, channels: Sequence[str]) -> None:
+        """Nor does a rule tell a webhook there is not."""
+        wanted = [(place, word.partition(":")[2]) for place, word in enumerate(channels) if word.startswith("webhook:")]
+        if not wanted:
+            return
+        names = [one.name for one in await self._webhooks.listing(who.account.id)]
+        for place, name in wanted:
+            if name not in names:
+                known = ", ".join(names) or "none yet"
+                raise Invalid(f"policy.channels[{place}]", f"you have no webhook {name!r}; yours: {known}")
 
     async def _check_list(self, who: Identity, name: str) -> None:
         """Nor does a rule wait for a list there is not."""

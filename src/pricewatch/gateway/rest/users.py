@@ -77,6 +77,7 @@ class Users:
         if (wish.email, wish.role, wish.disabled) != (None, None, None):
             change = Change(email=wish.email, role=wish.role, disabled=wish.disabled)
             found = await self._accounts.change(number, change, by=who.account.id)
+            self._logins.forget(number)
         if hashed is not None:
             await self._accounts.set_password(number, hashed, by=who.account.id)
         return reply(account(found))
@@ -87,6 +88,7 @@ class Users:
         await self._found(number)
         await let_go(self._rules, number, self._changes.rules_changed)
         await self._dossiers.erase(number, by=who.account.id)
+        self._logins.forget(number)
         return no_content()
 
     async def export(self, request: web.Request, who: Identity) -> web.StreamResponse:

@@ -23,6 +23,9 @@ FROM delivery WHERE account_id = $1 AND number > $2
 ORDER BY number
 LIMIT $3;
 
+-- name: webhooks
+SELECT id, name, url, created, changed, disabled, reason FROM webhook WHERE account_id = $1 ORDER BY number;
+
 -- name: verdicts
 SELECT signal_id, acknowledged, feedback, changed FROM verdict
 WHERE account_id = $1 AND signal_id > $2::uuid

@@ -74,9 +74,9 @@ WITH made AS (
     RETURNING id, account_id
 )
 INSERT INTO delivery (id, account_id, signal_id, channel, target, queued_at, not_before)
-SELECT delivery_id(made.id, c.channel, t.target), account.id, made.id, c.channel, t.target, $10, $10
+SELECT delivery_id(made.id, t.channel, t.target), account.id, made.id, t.channel, t.target, $10, $10
 FROM made
 JOIN account ON account.id = made.account_id
-CROSS JOIN unnest($11::text[]) AS c (channel)
-CROSS JOIN LATERAL (SELECT CASE c.channel WHEN 'email' THEN account.email ELSE '' END) AS t (target)
-WHERE c.channel <> 'email' OR t.target <> '';
+CROSS JOIN unnest($11::text[]) AS c (word)
+CROSS JOIN LATERAL owed_on(account.id, account.email, c.word) AS t (channel, target)
+ON CONFLICT DO NOTHING;
