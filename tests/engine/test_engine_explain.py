@@ -94,12 +94,11 @@ def test_channels_explain_themselves(way: str) -> None:
     agreed(said)
 
 
-def test_a_timer_begun_by_a_print_out_of_order_claims_nothing() -> None:
+def test_a_timer_whose_price_is_not_what_made_it_claims_nothing() -> None:
     desk = Desk()
-    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s"))
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, nodata={"after": "5s", "then": "fire"}))
     desk.trade(0, 90.0)
     desk.trade(1, 91.0)
-    desk.trade(0.5, 101.0, seen=1.1)
     desk.advance(9)
     (fired,) = desk.signals()
     assert fired.cause.startswith("timer:")
