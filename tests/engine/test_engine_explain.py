@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engine.test_engine_windows import CHOSEN, STEP, prints, run, written
 
+from pricewatch.domain.market import Flag
 from pricewatch.domain.model import ForecastRow
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.engine.explain import Witness, explain
@@ -92,12 +93,12 @@ def test_channels_explain_themselves(way: str) -> None:
     agreed(said)
 
 
-def test_a_timer_begun_by_a_print_out_of_order_claims_nothing() -> None:
+def test_a_timer_begun_by_a_print_in_doubt_claims_nothing() -> None:
     desk = Desk()
-    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s"))
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s", suspect=True))
     desk.trade(0, 90.0)
     desk.trade(1, 91.0)
-    desk.trade(0.5, 101.0, seen=1.1)
+    desk.trade(1.1, 101.0, flags=Flag.SUSPECT)
     desk.advance(9)
     (fired,) = desk.signals()
     assert fired.cause.startswith("timer:")

@@ -216,7 +216,7 @@ def _verdict(signal: Signal, facts: Facts) -> list[Check]:
     prior = facts.get("prior")
     again = judge(facts, float(stored), None if prior is None or timed else float(prior), fired)
     if timed and not again:
-        return []  # a print out of order began it: the last price in order, which is all a timer sees, tells nothing
+        return []  # a print in doubt began it: the last price in order, which is all a timer sees, tells nothing
     return [Check("verdict", True, again, again)]
 
 
