@@ -306,6 +306,13 @@ class Watch:
         elif self.state == "firing" and clears:
             self.end(seen, at, cause)
 
+    def stray(self, one: Print, numbers: dict[str, float], at: int) -> None:
+        """A print out of order. What begins to wait by it, or waited until it, goes by the price that stands."""
+        was, cause, prices = self.state, f"trade:{one.key}", {"price": one.price}
+        self.sample(prices, numbers, one.seen, at, cause)
+        if not self.grouped and "pending" in (was, self.state) and one.price != numbers["price"]:
+            self.sample(numbers, prices, one.seen, at, cause)
+
     def idle(self) -> None:
         most = {"once": 1, "always": 0}.get(self.policy.get("fires", "always"), self.policy.get("fires"))
         self.state = "expired" if most and self.fired >= most else "idle"
@@ -464,8 +471,7 @@ class Day:
                 market.late(one)
                 for watch in self.living(one.seen):
                     if "price" in {leaf.name for leaf in watch.tree.leaves()} and watch.armed and not watch.close:
-                        prices = {"price": one.price}
-                        watch.sample(prices, market.numbers, one.seen, market.at, f"trade:{one.key}")
+                        watch.stray(one, market.numbers, market.at)
             return
         self.pass_time(one.at, one.seen, by_order=False)
         market.take(one, self.leaves)

@@ -270,6 +270,8 @@ def test_evidence_is_written_for_people() -> None:
         "window": 600.0,
         "direction": "up",
         "reference": {"at": at, "price": "64885.9"},
+        "since": at,
+        "bars": 14,
         "far": {"at": 10**18, "price": "1"},
         "endless": math.inf,
         "nothing": None,
@@ -280,6 +282,8 @@ def test_evidence_is_written_for_people() -> None:
         "window: 10 min",
         "direction: up",
         "reference: 64,885.9 at 2026-01-31 12:03:12.118 UTC",
+        "since: 2026-01-31 12:03:12.118 UTC",
+        "bars: 14",
         'far: {"at":1000000000000000000,"price":"1"}',
         "endless: null",
     ]

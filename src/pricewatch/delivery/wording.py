@@ -16,6 +16,9 @@ from pricewatch.domain.signal import Direction, Signal
 from pricewatch.domain.time import SECOND, to_datetime
 from pricewatch.domain.watch import SYSTEM
 
+_COUNTS = 10**15
+"""Larger whole numbers are no counts but times, of September 2001 and later."""
+
 
 def clock_time(at: int, *, now: int) -> str:
     """`14:03 UTC`, with the date when that is not today."""
@@ -102,6 +105,8 @@ def _evidence_text(name: str, value: object) -> str:
             return grouped(value)
         case int() | float() if name == "window" and is_number(value):
             return span_text(value)
+        case int() if value > _COUNTS and is_instant(value):
+            return exact_time(value)
         case float() if math.isfinite(value):
             return grouped(decimal_text(value))
         case {"at": int(at), "price": str(price), **others} if not others and is_instant(at):

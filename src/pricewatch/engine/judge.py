@@ -61,7 +61,14 @@ class Judge:
         self.asked += 1
         prior, x = index.prior if before.armed else NAN, index.now
         verdict = Verdict(when.begins(prior, x), when.holds(x), when.cleared(x))
-        after, direction = step(before, instance.active.rule.policy, verdict, now)
+        policy = instance.active.rule.policy
+        after, direction = step(before, policy, verdict, now)
+        if x != index.x and Phase.PENDING in (before.phase, after.phase) and not cause.suspect:
+            # A price out of order: what waits goes by the price that stands.
+            stands = index.x
+            standing = Verdict(when.begins(x, stands), when.holds(stands), when.cleared(stands))
+            after, told = step(after, policy, standing, now)
+            after, direction = (before if after == before else after), direction or told
         if after is not before:
             self._change(market, instance, after, direction, cause)
             if after.phase is Phase.PENDING:
