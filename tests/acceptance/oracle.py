@@ -432,7 +432,11 @@ def _watch(
             "band": market.band(one),
         }
         if one.seen > watch.rule.from_seen and (in_order or (watch.armed and watch.reads_price)):
+            was = watch.state
             watch.look(one, market.now or one.at, market.prior, facts)
+            if not in_order and "pending" in {was, watch.state} and one.price != market.prior:
+                # What waits goes by the price that stands, the last one in order.
+                watch.look(one, market.now or one.at, one.price, facts | {"price": market.prior})
         if in_order:
             market.prior = one.price
     if end_seen is not None:
