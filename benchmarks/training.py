@@ -17,6 +17,7 @@ from pydantic import SecretStr
 
 from pricewatch.app.clock import SystemClock
 from pricewatch.app.loopwatch import core_wait
+from pricewatch.app.prompt import prompt
 from pricewatch.app.wiring import Store, build_store
 from pricewatch.config import AppSettings, Settings
 from pricewatch.domain.market import Candle, Market
@@ -176,6 +177,7 @@ async def _fill(store: Store, count: int, say: Callable[[str], None]) -> Sequenc
 
 
 async def _measure(store: Store, markets: Sequence[Market], say: Callable[[str], None]) -> list[list[str]]:
+    prompt()  # as the service does
     idle = _Loop()
     await _during(idle, lambda: False, least=10.0)
     sink = _Sink()

@@ -188,6 +188,10 @@ class TestPeopleAndRules:
             ({"symbols": ["BTC-UDS"]}, "bad.json[1].symbols[0]: no venue here lists 'BTC-UDS'; did you mean BTC-USD"),
             ({"venues": ["karken"]}, "bad.json[1].venues[0]: nothing is listened to on 'karken'; did you mean kraken"),
             ({"symbols": {"watchlist": "majors"}}, "bad.json[1].symbols.watchlist: ann has no watchlist 'majors'"),
+            (
+                {"policy": {"channels": ["email", "webhook", "webhook:bot"]}},
+                "bad.json[1].policy.channels[2]: ann has no webhook 'bot'",
+            ),
         ]
         for wrong, told in faults:
             bad.write_text(json.dumps([RULE, RULE | wrong]))

@@ -94,6 +94,13 @@ async def never(_: web.Request) -> web.StreamResponse:
     return await asyncio.Event().wait()  # type: ignore[return-value]
 
 
+async def slow(request: web.Request) -> web.StreamResponse:
+    """Says 200, and leaves the rest of its answer open."""
+    answer = web.StreamResponse(status=200)
+    await answer.prepare(request)
+    return await never(request)
+
+
 async def endless(request: web.Request) -> web.StreamResponse:
     """Says 200, and goes on talking."""
     answer = web.StreamResponse(status=200)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.delivery.endpoint import Receiver, endless, never, status
+from tests.delivery.endpoint import Answer, Receiver, endless, never, slow, status
 
 from pricewatch.client import verify
 from pricewatch.delivery.channels.resolver import GuardedResolver
@@ -414,8 +414,11 @@ async def test_an_outbox_away_while_giving_up_is_told(world: World) -> None:
     assert world.clock.now() > 0
 
 
-async def test_an_endless_answer_is_cut_short_and_still_counts(world: World, receiver: Receiver) -> None:
-    receiver.usual = endless
+@pytest.mark.parametrize("answer", [endless, slow])
+async def test_an_endless_answer_is_cut_short_and_still_counts(
+    world: World, receiver: Receiver, answer: Answer
+) -> None:
+    receiver.usual = answer
     await world.hook(receiver.url)
     await world.fire(2)
     async with world.working():

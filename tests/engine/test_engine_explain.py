@@ -7,12 +7,13 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.engine import test_engine_minutes as minutes
 from tests.engine.test_engine_windows import CHOSEN, STEP, prints, run, written
 
-from pricewatch.domain.market import Flag
 from pricewatch.domain.model import ForecastRow
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.engine.explain import Witness, explain
+from pricewatch.models.bars import NAME
 from pricewatch.testing.desk import T0, Desk, S, active, forecast
 
 NOTHING = Witness()
@@ -93,12 +94,11 @@ def test_channels_explain_themselves(way: str) -> None:
     agreed(said)
 
 
-def test_a_timer_begun_by_a_print_in_doubt_claims_nothing() -> None:
+def test_a_timer_whose_price_is_not_what_made_it_claims_nothing() -> None:
     desk = Desk()
-    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s", suspect=True))
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, nodata={"after": "5s", "then": "fire"}))
     desk.trade(0, 90.0)
     desk.trade(1, 91.0)
-    desk.trade(1.1, 101.0, flags=Flag.SUSPECT)
     desk.advance(9)
     (fired,) = desk.signals()
     assert fired.cause.startswith("timer:")
@@ -139,13 +139,90 @@ def test_groups_list_their_members() -> None:
     desk.trade(1, 101.0)
     (fired,) = desk.signals()
     found = explain(fired, NOTHING)
-    assert found.agrees is None
+    assert found.agrees is True
     assert [one.words for one in found.contributions] == ["above holds at 101", "below holds at 101"]
     unknown = changed(fired, of=[{"type": "anomaly", "holds": None}, {"type": "stale", "holds": False}])
     assert [one.words for one in explain(unknown, NOTHING).contributions] == [
         "anomaly is not known",
         "stale does not hold",
     ]
+
+
+def test_models_inside_groups_are_worked_out_again() -> None:
+    desk = Desk(models=True)
+    desk.activate(forecast(97.0, 103.0), 0)
+    members = [{"type": "anomaly", "score": "0.1"}, {"type": "outside_band"}, {"type": "band", "horizon": "1m"}]
+    desk.engine.arm(active(1, {"type": "and", "of": [*members[:2], {"type": "above", "level": "90"}]}))
+    desk.engine.arm(active(2, {"type": "or", "of": [*members]}))
+    for number in range(150):
+        desk.trade(number / 10, 100.0 + number % 2)
+    desk.trade(16, 120.0)
+    signals = desk.signals()
+    assert {one.rule_id.int for one in signals} == {1, 2}
+    for signal in signals:
+        found = explain(signal, NOTHING)
+        assert found.agrees, found
+        assert signal.model
+        assert {check.what for check in found.checks} >= {"of[0]: score", "verdict"}
+    assert any(check.what == "of[1]: outside" for one in signals for check in explain(one, NOTHING).checks)
+    first = signals[0].evidence["of"]
+    spoilt = [first[0] | {"weights": {"ewz": 9.0, "tail": 9.0}, "combine": "sum"}, *first[1:]]
+    assert explain(changed(signals[0], of=spoilt), NOTHING).agrees is False
+
+
+def test_bands_of_minutes_inside_groups_are_worked_out_again() -> None:
+    desk = Desk(models=True)
+    members = [{"type": "band", "level": 80, "horizon": "1m"}, {"type": "drift"}]
+    desk.engine.arm(active(1, {"type": "or", "of": members}))
+    signals = minutes.run(desk, minutes.tape(220))
+    assert signals
+    found = [explain(one, NOTHING) for one in signals]
+    assert {one.agrees for one in found} == {True}
+    assert any(check.what == "of[0]: band:either:80%:1" for one in found for check in one.checks)
+    assert {one.model for one in signals} == {NAME}
+
+
+def group(kind: str, *holds: bool | None, fired: bool = True, shape: Any = None) -> bool | None:
+    desk = Desk()
+    desk.engine.arm(
+        active(1, {"type": "or", "of": [{"type": "above", "level": "100"}, {"type": "stale", "after": "9s"}]})
+    )
+    desk.trade(0, 99.0)
+    desk.trade(1, 101.0)
+    (made,) = desk.signals()
+    of = [{"type": "above", "holds": one} for one in holds]
+    shape = shape or {"kind": kind, "of": [None] * len(holds)}
+    told = msgspec.structs.replace(made, direction=Direction.FIRED if fired else Direction.CLEARED)
+    return explain(changed(told, of=of, shape=shape), NOTHING).agrees
+
+
+def test_a_groups_truth_follows_from_its_members() -> None:
+    assert [group("and", True, one) for one in (True, False, None)] == [True, False, None]
+    assert [group("or", False, one) for one in (True, False, None)] == [True, False, None]
+    assert [group("not", one) for one in (False, True, None)] == [True, False, None]
+    assert [group("and", True, one, fired=False) for one in (True, False)] == [False, True]
+    assert group("then", True, True) is None
+    nested = {"kind": "and", "of": [None, {"kind": "not", "of": [{"kind": "or", "of": [None, None]}]}]}
+    assert group("", True, False, False, shape=nested) is True
+    assert group("", True, False, True, shape=nested) is False
+    assert group("", True, shape=nested) is False  # damaged: members are missing
+
+
+@pytest.mark.parametrize(
+    ("when", "facts", "agrees"),
+    [
+        ("rsi", {"direction": "above", "threshold": 55.0, "clear": 50.0, "value": 56.0}, True),
+        ("rsi", {"direction": "below", "threshold": 30.0, "clear": 31.0, "value": 56.0}, False),
+        ("bollinger", {"threshold": 2.0, "clear": 1.8, "value": 2.1}, True),
+        ("macd", {"direction": "up", "value": 0.1}, True),
+        ("moving_average", {"direction": "down", "value": 0.1}, False),
+        ("stale", {"value": 1.0}, True),
+        ("stale", {"value": 0.0}, False),
+    ],
+)
+def test_verdicts_of_indicators_and_silence(when: str, facts: dict[str, Any], agrees: bool) -> None:
+    signal = msgspec.structs.replace(outside(), kind=when, evidence={"v": 1, "feature": when, "price": "1", **facts})
+    assert explain(signal, NOTHING).agrees is agrees
 
 
 def test_what_a_rule_tells_of_itself_is_of_no_number() -> None:

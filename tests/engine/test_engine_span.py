@@ -7,6 +7,7 @@ import random
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from pricewatch.domain.market import Market
@@ -275,12 +276,28 @@ def test_a_market_whose_symbol_is_watched_never_rests() -> None:
     assert desk.engine.rest(1) is None
 
 
-def test_agreement_claims_nothing_when_it_is_explained() -> None:
+def test_agreement_is_counted_again_when_it_is_explained() -> None:
     desk = Desk(BTC, BTC2)
     desk.engine.arm(agreed(1, HIGH))
     trades(desk, (0, 99, 1), (0, 99, 2), (1, 101, 1), (1, 101, 2))
     (fired,) = desk.signals()
-    assert explain(fired, Witness()).agrees is None
+    found = explain(fired, Witness())
+    assert (found.agrees, found.summary) == (True, "worked out again it agrees: 2 venues agreed, and 2 must")
+    venues = [one | {"holds": False} for one in fired.evidence["venues"]]
+    spoilt = msgspec.structs.replace(fired, evidence=fired.evidence | {"venues": venues})
+    assert explain(spoilt, Witness()).agrees is False
+
+
+def test_a_divergence_is_worked_out_again_from_its_venues() -> None:
+    desk = Desk(BTC, BTC2)
+    desk.engine.arm(active(1, {"type": "divergence", "percent": "1%"}))
+    trades(desk, (0, 100, 1), (0, 100, 2), (1, 102, 1), (2, 102, 2))
+    signals = desk.signals()
+    assert [one.direction.value for one in signals] == ["fired", "cleared"]
+    assert [explain(one, Witness()).agrees for one in signals] == [True, True]
+    alone = [one | {"counts": False} for one in signals[0].evidence["venues"]]
+    unknown = msgspec.structs.replace(signals[0], evidence=signals[0].evidence | {"venues": alone})
+    assert [check.what for check in explain(unknown, Witness()).checks] == ["verdict"]
 
 
 def test_a_pause_forgets_what_venues_said() -> None:

@@ -16,7 +16,7 @@ from pricewatch.rules.listed import Listing, check_listed, listings
 async def check_rules(
     documents: Sequence[bytes], source: str, *, store: Store, settings: Settings, owner: Account
 ) -> None:
-    """Known symbols and venues, a watchlist that is there, an end to come, and room in the owner's quota.
+    """Known symbols and venues, a watchlist and webhooks that are there, an end to come, and room in the owner's quota.
 
     Raises `Invalid`, naming `source` and the document's number in it, or `Refused`.
     """
@@ -36,6 +36,11 @@ async def _check(rule: Rule, here: frozenset[Listing], store: Store, owner: Acco
     name = rule.watchlist
     if name is not None and await store.records.watchlists.find(owner.id, name) is None:
         raise Invalid("symbols.watchlist", f"{owner.name} has no watchlist {name!r}")
+    hooks = {one.name for one in await store.webhooks.listing(owner.id)}
+    for place, word in enumerate(rule.policy.channels):
+        kind, _, hook = word.partition(":")
+        if kind == "webhook" and hook and hook not in hooks:
+            raise Invalid(f"policy.channels[{place}]", f"{owner.name} has no webhook {hook!r}")
 
 
 def _configured(settings: Settings) -> frozenset[Listing]:

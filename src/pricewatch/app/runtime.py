@@ -15,6 +15,7 @@ from pricewatch.app.clock import SystemClock
 from pricewatch.app.garbage import Garbage
 from pricewatch.app.loopwatch import LoopWatch
 from pricewatch.app.parts import Assembly
+from pricewatch.app.prompt import prompt
 from pricewatch.app.seats import Tally
 from pricewatch.app.stages import Stages, close_within
 from pricewatch.app.startup import Startup
@@ -101,6 +102,7 @@ class Service:
         self._server = embedded(self.settings)
         if self._server is not None:
             await self._server.start()
+        prompt()
         try:
             url = self._server.url() if self._server is not None else self.settings.database.url.get_secret_value()
             store = build_store(self.settings, url, self.clock)

@@ -133,7 +133,7 @@ def evidence(state: MarketState, instance: Instance, cause: Cause) -> dict[str, 
     facts.update(instance.active.rule.when.evidence())
     facts.update(_details(state, instance, cause.at))
     if index.feature == SCORE:
-        _score(facts, state)
+        _score(facts, state, facts.get("value"))
     return facts
 
 
@@ -143,7 +143,8 @@ def _details(state: MarketState, instance: Instance, at: int) -> dict[str, Any]:
     if isinstance(state, Span):
         return state.facts(instance)
     if isinstance(index, GroupIndex):
-        return {"of": [probe.facts() for probe in index.probes]}
+        of = [probe.facts() | _of_model(state, probe.index, at) for probe in index.probes]
+        return {"of": of, "shape": index.when.shape()}
     if index in state.quoted and state.quote is not None:
         return {"quote": {"bid": decimal_text(state.quote.bid), "ask": decimal_text(state.quote.ask)}}
     followed = state.gauge(index)
@@ -156,11 +157,28 @@ def _details(state: MarketState, instance: Instance, at: int) -> dict[str, Any]:
     return _reference(state, index)
 
 
+def _of_model(state: MarketState, index: LevelIndex, at: int) -> dict[str, Any]:
+    """What a member's number was made of, where a model said it."""
+    facts: dict[str, Any] = {"feature": index.feature.name}
+    if math.isnan(index.now):
+        return {}
+    if index.feature == SCORE:
+        _score(facts, state, index.now)
+    elif state.minutes is not None and is_of_minutes(index.feature):
+        facts.update(state.minutes.facts(index.feature, at))
+    elif index in state.bands:
+        facts.update(_band(state, at))
+    else:
+        return {}
+    return facts
+
+
 def _model(state: MarketState, instance: Instance, online: str) -> str | None:
     index = instance.index
     indexes = [probe.index for probe in index.probes] if isinstance(index, GroupIndex) else [index]
-    if any(one.feature == SCORE for one in indexes):
-        return NAME if _is_of_minute(state, index.now) else online
+    score = next((one for one in indexes if one.feature == SCORE), None)
+    if score is not None:
+        return NAME if _is_of_minute(state, score.now) else online
     if any(is_of_minutes(one.feature) for one in indexes):
         return NAME
     if state.band is not None and any(one in state.bands for one in indexes):
@@ -180,8 +198,8 @@ def _is_of_minute(state: MarketState, score: float | None) -> bool:
     return state.minutes is not None and score == state.minutes.rarity > 0.0
 
 
-def _score(facts: dict[str, Any], state: MarketState) -> None:
-    facts["score"] = score = facts.get("value")
+def _score(facts: dict[str, Any], state: MarketState, score: float | None) -> None:
+    facts["score"] = score
     if state.minutes is not None and _is_of_minute(state, score):
         facts.update(state.minutes.score_facts())
         return

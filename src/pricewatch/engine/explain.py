@@ -7,6 +7,7 @@ minute) comes in as `Witness` and is compared with what the evidence says.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,10 +16,10 @@ import msgspec
 from pricewatch.domain.market import decimal_text
 from pricewatch.domain.model import ForecastRow
 from pricewatch.domain.signal import EVIDENCE, Direction, Signal
+from pricewatch.engine.verdicts import VERDICTS, VOTES, Facts, truth
 
 _CLOSE = 1e-6
 """Numbers in evidence are rounded to a billionth of a per cent; anything further apart is another number."""
-Facts = Mapping[str, Any]
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -70,7 +71,7 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
         return Explanation(None, text, [], [])
     try:
         made = [] if signal.cause.startswith("timer:") else _number(facts)  # a timer finds price and number as they are
-        checks = [*made, *_verdict(signal, facts), *_witnessed(facts, witness)]
+        checks = [*made, *_members(signal, facts), *_verdict(signal, facts), *_witnessed(facts, witness)]
         parts = _contributions(facts)
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
         text = f"the evidence is damaged ({type(error).__name__}: {error}); nothing can be worked out from it"
@@ -90,7 +91,7 @@ def explain(signal: Signal, witness: Witness) -> Explanation:
 
 def _number(facts: Facts) -> list[Check]:
     """The number the condition read, from what it was made of, where the evidence holds that."""
-    work, stored = _NUMBERS.get(facts["feature"].partition(":")[0]), facts.get("value")
+    work, stored = _NUMBERS.get(re.split("[:/]", facts["feature"], maxsplit=1)[0]), facts.get("value")
     if work is None or stored is None:
         return []
     again = work(facts)
@@ -179,6 +180,16 @@ def _score(facts: Facts) -> float | None:
     return max(weighed) if facts.get("combine") == "max" else math.fsum(weighed)
 
 
+def _apart(facts: Facts) -> float | None:
+    """From the lowest to the highest price of the venues that count, in per cent of it."""
+    prices = [float(one["price"]) for one in facts["venues"] if one["counts"]]
+    return 100.0 * (max(prices) - min(prices)) / min(prices) if prices else None
+
+
+def _votes(facts: Facts) -> float | None:
+    return float(sum(bool(one["counts"] and one["holds"]) for one in facts["venues"]))
+
+
 _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "price": _price,
     "bid": _quoted,
@@ -200,6 +211,8 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
     "score": _score,
     "alarm": _alarm,
     "band": _drawn,
+    "divergence": _apart,
+    VOTES: _votes,
 }
 
 # -- the verdict ------------------------------------------------------------------------------------------------------
@@ -207,74 +220,33 @@ _NUMBERS: Mapping[str, Callable[[Facts], float | None]] = {
 
 def _verdict(signal: Signal, facts: Facts) -> list[Check]:
     """Whether the rule had to fire, or to clear, at that number."""
-    judge, stored = _VERDICTS.get(signal.kind), facts.get("value")
+    stored = facts.get("value")
     told = signal.direction in {Direction.FIRED, Direction.CLEARED}
-    if judge is None or stored is None or not told or facts["feature"] == "votes":
-        return []  # the rule's own life, or venues that agree: the number is not the condition's
     fired = signal.direction is Direction.FIRED
+    if "shape" in facts and told:
+        holds = truth(facts["shape"], iter(facts["of"]))
+        return [] if holds is None else [Check("verdict", fired, holds, holds is fired)]
+    judge = VERDICTS.get(VOTES if facts["feature"] == VOTES else signal.kind)
+    if judge is None or stored is None or not told:
+        return []
     timed = signal.cause.startswith("timer:")
     prior = facts.get("prior")
     again = judge(facts, float(stored), None if prior is None or timed else float(prior), fired)
     if timed and not again:
-        return []  # a print in doubt began it: the last price in order, which is all a timer sees, tells nothing
+        return []  # silence made it (`nodata`), or older versions a print out of order: the last price tells nothing
     return [Check("verdict", True, again, again)]
 
 
-Judge = Callable[[Facts, float, float | None, bool], bool]
+def _members(signal: Signal, facts: Facts) -> list[Check]:
+    """The numbers that models said of a group's members."""
+    if not isinstance(facts.get("of"), list) or signal.cause.startswith("timer:"):
+        return []
+    checks = []
+    for place, one in enumerate(facts["of"]):
+        made = _number({**one, "price": facts["price"]}) if "feature" in one else []
+        checks += [msgspec.structs.replace(check, what=f"of[{place}]: {check.what}") for check in made]
+    return checks
 
-
-def _above(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - a Judge
-    return x > float(facts["threshold"]) if fired else x <= float(facts["clear"])
-
-
-def _below(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    return x < float(facts["threshold"]) if fired else x >= float(facts["clear"])
-
-
-def _crosses(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    level = float(facts["threshold"])
-    sign = 1 if facts["direction"] == "up" else -1
-    came = prior is None or sign * (level - prior) >= 0
-    return came and sign * (x - level) > 0
-
-
-def _moved(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    size = {"up": x, "down": -x, "either": abs(x)}[facts["direction"]]
-    return bool(size > facts["threshold"] if fired else size <= facts["clear"])
-
-
-def _channel(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    lower, upper = float(facts["lower"]), float(facts["upper"])
-    least, most = float(facts["clear_lower"]), float(facts["clear_upper"])
-    if facts["direction"] == "enter":
-        return lower < x < upper if fired else x <= least or x >= most
-    return x < lower or x > upper if fired else least <= x <= most
-
-
-def _off(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    return bool(x > 0.0 if fired else x <= facts["clear"])
-
-
-def _rose(facts: Facts, x: float, prior: float | None, fired: bool) -> bool:  # noqa: ARG001, FBT001 - as above
-    return x > 0.5
-
-
-_VERDICTS: Mapping[str, Judge] = {
-    "above": _above,
-    "below": _below,
-    "crosses": _crosses,
-    "change": _moved,
-    "channel": _channel,
-    "extreme": _off,
-    "outside_band": _off,
-    "trailing": _above,
-    "volume": _above,
-    "volatility": _above,
-    "spread": _above,
-    "anomaly": _above,
-    "band": _off,
-    "drift": _rose,
-}
 
 # -- what else is stored ----------------------------------------------------------------------------------------------
 
@@ -333,6 +305,8 @@ def _rarity(score: float) -> str:
 
 
 def _words(signal: Signal, facts: Facts) -> str:
+    if facts["feature"] == VOTES:
+        return f"{_short(facts['value'])} venues agreed, and {facts['at_least']} must"
     number = f"{facts['feature']} was {_short(facts['value'])}"
     limit = facts.get("threshold") if signal.direction is Direction.FIRED else facts.get("clear")
     beside = (

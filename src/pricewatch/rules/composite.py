@@ -99,6 +99,11 @@ class Composite(msgspec.Struct, frozen=True):
     def combine(self, members: Sequence[Truth], sequences: Iterator[Progress], at: int) -> Truth:
         """The truth that follows from the members'."""
 
+    def shape(self) -> dict[str, Any]:
+        """How it is built, for evidence: null stands for the next single condition."""
+        parts = [member.shape() if isinstance(member, Composite) else None for member in self.members]
+        return {"kind": self.kind, "of": parts}
+
     def leaves(self) -> Iterator[Condition]:
         """The single conditions, in the order in which they are written."""
         for member in self.members:
