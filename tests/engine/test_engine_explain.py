@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.engine import test_engine_minutes as minutes
 from tests.engine.test_engine_windows import CHOSEN, STEP, prints, run, written
 
+from pricewatch.domain.market import Flag
 from pricewatch.domain.model import ForecastRow
 from pricewatch.domain.signal import Direction, Signal
 from pricewatch.engine.explain import Witness, explain
@@ -99,6 +100,18 @@ def test_a_timer_whose_price_is_not_what_made_it_claims_nothing() -> None:
     desk.engine.arm(active(1, {"type": "above", "level": "100"}, nodata={"after": "5s", "then": "fire"}))
     desk.trade(0, 90.0)
     desk.trade(1, 91.0)
+    desk.advance(9)
+    (fired,) = desk.signals()
+    assert fired.cause.startswith("timer:")
+    assert explain(fired, NOTHING).agrees is None
+
+
+def test_a_timer_begun_by_a_print_in_doubt_claims_nothing() -> None:
+    desk = Desk()
+    desk.engine.arm(active(1, {"type": "above", "level": "100"}, hold="3s", suspect=True))
+    desk.trade(0, 90.0)
+    desk.trade(1, 91.0)
+    desk.trade(1.1, 101.0, flags=Flag.SUSPECT)
     desk.advance(9)
     (fired,) = desk.signals()
     assert fired.cause.startswith("timer:")

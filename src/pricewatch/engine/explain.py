@@ -233,7 +233,8 @@ def _verdict(signal: Signal, facts: Facts) -> list[Check]:
     prior = facts.get("prior")
     again = judge(facts, float(stored), None if prior is None or timed else float(prior), fired)
     if timed and not again:
-        return []  # silence made it (`nodata`), or older versions a print out of order: the last price tells nothing
+        # Silence (`nodata`) made it, or a print in doubt began it: the last price in order tells nothing of that.
+        return []
     return [Check("verdict", True, again, again)]
 
 
