@@ -63,12 +63,12 @@ class Intake:
         fresh = await self._read([rule for rule in pending if (rule.id, rule.version) not in known])
         if not ready():
             return None
-        slow = [(stored, active) for stored, active in fresh if active is not None and self._wants(active)]
-        self.take_up(one for one in fresh if one not in slow)  # who needs no past does not wait for others'
-        seeds = await self._seeder.gathered(want for _, active in slow for want in self._wants(active))
+        wants = {one.id: self._wants(active) for one, active in fresh if active is not None}
+        self.take_up(read for read in fresh if not wants.get(read[0].id))  # who needs no past waits for nobody's
+        seeds = await self._seeder.gathered(want for wanted in wants.values() for want in wanted)
         if not ready():
             return None
-        self.take_up(slow)
+        self.take_up(read for read in fresh if wants.get(read[0].id))
         self._seeder.give(seeds)
         return self._obey(one for one in commands if (one.rule_id, one.number) not in obeyed)
 
