@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
 from pricewatch.domain.time import rfc3339
 from pricewatch.ports.webhooks import Webhook
-from pricewatch.wire.people import Name, instant
-
-Url = Annotated[
-    str,
-    msgspec.Meta(
-        pattern=r"^https?://[!-~]{1,1990}$",
-        description="`https://`, the name of a public host, perhaps a port, and the path; in ASCII.",
-    ),
-]
+from pricewatch.wire.people import Name, Url, instant
 
 
 class ChannelDocument(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,10 +21,18 @@ Password = Annotated[str, msgspec.Meta(max_length=2_000, description="10 to 1024
 Title = Annotated[str, msgspec.Meta(max_length=100)]
 SYMBOL = r"^[A-Z0-9]{1,20}-[A-Z0-9]{1,20}$"
 Symbol = Annotated[str, msgspec.Meta(pattern=SYMBOL)]
+URL = r"^https?://[!-~]{1,1990}$"
+Url = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=URL, description="`https://`, the name of a public host, perhaps a port, and the path; in ASCII."
+    ),
+]
 WORDS = {
     NAME: "Write letters, digits, dots, dashes and underscores, a letter or digit first, 64 at most, like 'ann'",
     EMAIL: "Write one address like 'ann@example.org', or '' for none",
     SYMBOL: "Write BASE-QUOTE in capitals, like 'BTC-USD'",
+    URL: "Write a URL in ASCII like 'https://bot.example.org/signals', up to 2,000 characters",
 }
 """What a pattern asks for, for people."""
 
