@@ -244,7 +244,7 @@ def serve(settings: Settings, read: Callable[[], Settings] | None = None) -> int
     configure(settings.log)
     try:
         asyncio.run(run_until_signalled(Service(settings), read))
-    except* Exception as group:
+    except ExceptionGroup as group:
         raise first_cause(group) from group
     return 0
 

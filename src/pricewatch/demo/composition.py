@@ -65,7 +65,7 @@ def run_demo(*, seed: int, span: int | None, port: int, data: Path | None) -> di
     """Run until interrupted, or for `span` microseconds; returns the summary."""
     try:
         summary = asyncio.run(_Demo(seed=seed, span=span, port=port).run(data))
-    except* Exception as group:
+    except ExceptionGroup as group:
         raise first_cause(group) from group
     return msgspec.to_builtins(summary)  # type: ignore[no-any-return]  # a struct becomes a dictionary
 

@@ -94,12 +94,13 @@ def main() -> int:
         return 2
     configure(LogSettings(), sys.stderr)  # stdout is for the addresses alone
     _die_with_parent()
+    code = 0
     try:
         asyncio.run(_run(settings, options.files))
-    except* PricewatchError as group:
+    except* PricewatchError as group:  # what is raised in here is wrapped again by Python 3.11.2, exits too
         sys.stderr.write("".join(f"{exc}\n" for exc in group.exceptions))
-        sys.exit(2)
-    return 0
+        code = 2
+    return code
 
 
 if __name__ == "__main__":
